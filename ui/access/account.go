@@ -50,7 +50,6 @@ func (c *Control) CreateAccount(ctx context.Context, a Account, password string)
 	if err != nil {
 		return Account{}, err
 	}
-	a.Cameras = a.Cameras || a.Role == Admin
 	a.Created = c.now().UTC().Truncate(time.Millisecond)
 	err = c.change(ctx, func(tx *sql.Tx) error {
 		var taken int
@@ -65,6 +64,7 @@ func (c *Control) CreateAccount(ctx context.Context, a Account, password string)
 	if err != nil {
 		return Account{}, err
 	}
+	a.Cameras = a.Cameras || a.Role == Admin // comes with the role, and goes with it
 	return a, nil
 }
 
@@ -214,7 +214,7 @@ func (c *Control) FirstAdmin(ctx context.Context, password string) (made bool, r
 		if _, err := tx.ExecContext(ctx, `DELETE FROM access_accounts WHERE username = $1`, username); err != nil {
 			return fmt.Errorf("first administrator: %w", err)
 		}
-		return insertAccount(ctx, tx, Account{Username: username, Role: Admin, Cameras: true, Created: c.now()}, hash)
+		return insertAccount(ctx, tx, Account{Username: username, Role: Admin, Created: c.now()}, hash)
 	})
 	if err != nil {
 		return false, "", err
