@@ -55,6 +55,10 @@ func readCollection(r io.Reader) ([]json.RawMessage, error) {
 	}
 	dec := json.NewDecoder(bytes.NewReader(text))
 	features, kind, err := decodeCollection(dec)
+	if features == nil && err == nil {
+		// Not what was looked for; but whether it is JSON at all is told apart (400 and 422).
+		err = json.Unmarshal(text, new(json.RawMessage))
+	}
 	var input *InputError
 	switch {
 	case errors.As(err, &input):
@@ -72,21 +76,11 @@ func readCollection(r io.Reader) ([]json.RawMessage, error) {
 
 func decodeCollection(dec *json.Decoder) (features []json.RawMessage, kind string, err error) {
 	start, err := dec.Token()
-	if err == io.EOF {
-		return nil, "", io.ErrUnexpectedEOF
-	}
 	if err != nil {
-		return nil, "", err
+		return nil, "", unexpected(err)
 	}
 	if start != json.Delim('{') {
-		// The rest is read for its syntax alone: 400 and 422 differ by it.
-		for err == nil {
-			_, err = dec.Token()
-		}
-		if err == io.EOF {
-			err = nil
-		}
-		return nil, "", err
+		return nil, "", nil
 	}
 	for dec.More() {
 		key, err := dec.Token()
