@@ -1,0 +1,379 @@
+package telemetry
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"time"
+
+	"cuulong/devices"
+)
+
+// reading is the decoding of one message, or of one child's part of a gateway's.
+type reading struct {
+	out     *Batch
+	id      devices.ID
+	source  string
+	now     int64 // receive time, Unix ms
+	payload []byte
+	obs     int            // where this message's observations start in out
+	asides  int            // where what it sets aside starts
+	seen    map[string]int // index by name, for objects of many values; nil until then
+}
+
+// errTooMany ends the reading of an array beyond the contract's bound.
+var errTooMany = errors.New("more than 10,000 observations")
+
+// DecodeTelemetry reads the contract's JSON, an array of it, SenML JSON or SenML CBOR.
+// What cannot be read is in the batch's SetAside, which keeps payload; the good values beside it are kept.
+// now is the receive time in Unix ms; source names topic or route. Strings, booleans and null among the
+// values are attributes or absent, not metrics: passed over without a word.
+func DecodeTelemetry(id devices.ID, source string, payload []byte, now int64) Batch {
+	var b Batch
+	readTelemetry(&b, id, source, payload, now)
+	return b
+}
+
+func readTelemetry(out *Batch, id devices.ID, source string, payload []byte, now int64) {
+	r := reading{out: out, id: id, source: source, now: now, payload: payload, obs: len(out.Observations), asides: len(out.SetAside)}
+	if len(payload) > MaxPayload {
+		r.refuse(TooMany, fmt.Sprintf("%d bytes", len(payload)))
+		return
+	}
+	if isCBOR(payload) {
+		r.senmlCBOR(payload)
+		return
+	}
+	payload = bytes.TrimPrefix(payload, []byte("\xef\xbb\xbf")) // RFC 8259 §8.1: a parser may ignore it
+	s := scanner{b: payload}
+	var err error
+	switch s.peek() {
+	case kindObject:
+		err = r.object(&s)
+	case kindArray:
+		if looksLikeSenML(payload[s.i:]) {
+			err = r.senmlJSON(&s)
+		} else {
+			err = r.array(&s)
+		}
+	default:
+		if _, err = s.skip(); err == nil {
+			r.setAside(BadShape, "neither object nor array", 1)
+		}
+	}
+	if err == nil {
+		err = s.end()
+	}
+	switch {
+	case errors.Is(err, errTooMany):
+		r.refuse(TooMany, err.Error())
+	case errors.Is(err, errPack):
+		r.refuse(BadSenML, err.Error())
+	case err != nil:
+		r.refuse(BadJSON, fmt.Sprintf("%v at byte %d", err, s.i))
+	}
+}
+
+// refuse takes back what the message has given so far and sets all of it aside.
+func (r *reading) refuse(reason, detail string) {
+	r.out.Observations = r.out.Observations[:r.obs]
+	r.out.SetAside = r.out.SetAside[:r.asides]
+	r.setAside(reason, detail, 1)
+}
+
+// setAside notes n values that cannot be kept. One entry stands for all of one
+// reason, so that a message's payload is kept once for each and no more.
+func (r *reading) setAside(reason, detail string, n int) {
+	for i := r.asides; i < len(r.out.SetAside); i++ {
+		if a := &r.out.SetAside[i]; a.Reason == reason {
+			a.Count += n
+			return
+		}
+	}
+	r.out.SetAside = append(r.out.SetAside, SetAside{
+		Source: r.source, Reason: reason, Detail: detail, Payload: r.payload, Seen: r.now, Count: n,
+	})
+}
+
+// add appends an observation; at 0 means that the message told no time.
+func (r *reading) add(metric string, at int64, v float64) error {
+	if len(r.out.Observations)-r.obs >= MaxObservations {
+		return errTooMany
+	}
+	r.out.Observations = append(r.out.Observations, Observation{Device: r.id, Metric: metric, At: at, Seen: r.now, Value: v})
+	return nil
+}
+
+// array reads [{"ts","values"}, ...]; an element of another shape is set aside alone.
+func (r *reading) array(s *scanner) error {
+	if err := s.open(); err != nil {
+		return err
+	}
+	for n := 0; ; n++ {
+		more, err := s.more(']', n == 0)
+		if err != nil || !more {
+			return err
+		}
+		if n >= MaxObservations {
+			return errTooMany
+		}
+		if s.peek() != kindObject {
+			if _, err := s.skip(); err != nil {
+				return err
+			}
+			r.setAside(BadShape, "an element is no object", 1)
+			continue
+		}
+		if err := r.object(s); err != nil {
+			return err
+		}
+	}
+}
+
+// object reads {"ts","values"}. The names may come in any order and, as JSON
+// has it, more than once: the last one counts.
+func (r *reading) object(s *scanner) error {
+	if err := s.open(); err != nil {
+		return err
+	}
+	start := len(r.out.Observations)
+	var (
+		at      int64
+		badTime string // why ts cannot be used
+		values  bool
+	)
+	for first := true; ; first = false {
+		more, err := s.more('}', first)
+		if err != nil {
+			return err
+		}
+		if !more {
+			break
+		}
+		name, err := s.key()
+		if err != nil {
+			return err
+		}
+		switch string(name) {
+		case "ts":
+			at, badTime, err = r.ts(s)
+		case "values":
+			if s.peek() != kindObject {
+				_, err = s.skip()
+				break
+			}
+			r.out.Observations = r.out.Observations[:start]
+			values = true
+			err = r.values(s, start)
+		default: // fields may be added
+			_, err = s.skip()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if !values {
+		r.setAside(BadShape, `no object "values"`, 1)
+		return nil
+	}
+	if badTime != "" {
+		n := len(r.out.Observations) - start
+		r.out.Observations = r.out.Observations[:start]
+		r.setAside(BadTime, badTime, max(n, 1))
+		return nil
+	}
+	for i := start; i < len(r.out.Observations); i++ {
+		r.out.Observations[i].At = at
+	}
+	return nil
+}
+
+// ts reads a time: Unix milliseconds or an RFC 3339 string; null is as if absent.
+// Parts of a millisecond are cut off. bad says why it cannot be believed.
+func (r *reading) ts(s *scanner) (at int64, bad string, err error) {
+	switch s.peek() {
+	case kindNumber:
+		v, err := s.number()
+		if err != nil {
+			return 0, "", err
+		}
+		if v = math.Floor(v); !(v >= year2000 && v <= float64(r.now+ahead)) { // also NaN
+			return 0, "ts " + strconv.FormatFloat(v, 'g', -1, 64) + " is before 2000 or ahead of now", nil
+		}
+		return int64(v), "", nil
+	case kindString:
+		text, err := s.str()
+		if err != nil {
+			return 0, "", err
+		}
+		if len(text) > 64 {
+			return 0, "ts is no time", nil
+		}
+		t, err := time.Parse(time.RFC3339, string(text))
+		if err != nil {
+			return 0, fmt.Sprintf("ts %q is not RFC 3339", text), nil
+		}
+		if at = t.UnixMilli(); !goodTime(at, r.now) {
+			return 0, fmt.Sprintf("ts %q is before 2000 or ahead of now", text), nil
+		}
+		return at, "", nil
+	case kindNull:
+		_, err = s.skip()
+		return 0, "", err
+	default:
+		_, err = s.skip()
+		return 0, "ts is neither number nor string", err
+	}
+}
+
+// values reads {"salinity": 3.2, ...}; start is where this object's observations begin.
+func (r *reading) values(s *scanner, start int) error {
+	if err := s.open(); err != nil {
+		return err
+	}
+	clear(r.seen)
+	for first := true; ; first = false {
+		more, err := s.more('}', first)
+		if err != nil || !more {
+			return err
+		}
+		name, err := s.key()
+		if err != nil {
+			return err
+		}
+		switch s.peek() {
+		case kindNumber:
+			v, err := s.number()
+			if err != nil {
+				return err
+			}
+			if err := r.value(name, v, start); err != nil {
+				return err
+			}
+		case kindObject, kindArray:
+			if _, err := s.skip(); err != nil {
+				return err
+			}
+			r.setAside(BadValue, fmt.Sprintf("%.64q is no number", name), 1)
+		default:
+			if _, err := s.skip(); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (r *reading) value(name []byte, v float64, start int) error {
+	if !goodMetric(name) {
+		r.setAside(BadMetric, fmt.Sprintf("%.64q", name), 1)
+		return nil
+	}
+	if !finite(v) {
+		r.setAside(NotFinite, string(name), 1)
+		return nil
+	}
+	metric := intern(name)
+	if i := r.find(metric, start); i >= 0 {
+		r.out.Observations[i].Value = v
+		return nil
+	}
+	return r.add(metric, 0, v)
+}
+
+// find looks for a name that this object has told already; -1 for none.
+func (r *reading) find(metric string, start int) int {
+	const few = 16
+	obs := r.out.Observations
+	if len(obs)-start < few {
+		for i := start; i < len(obs); i++ {
+			if obs[i].Metric == metric {
+				return i
+			}
+		}
+		return -1
+	}
+	if r.seen == nil {
+		r.seen = make(map[string]int)
+	}
+	if len(r.seen) == 0 {
+		for i := start; i < len(obs); i++ {
+			r.seen[obs[i].Metric] = i
+		}
+	}
+	if i, ok := r.seen[metric]; ok {
+		return i
+	}
+	r.seen[metric] = len(obs)
+	return -1
+}
+
+// DecodeGateway reads {"<device id>": <telemetry payload>, ...}; what is for a
+// device that isChild denies is set aside, with that part of the payload alone.
+func DecodeGateway(isChild func(devices.ID) bool, source string, payload []byte, now int64) Batch {
+	var b Batch
+	r := reading{out: &b, source: source, now: now, payload: payload}
+	if len(payload) > MaxPayload {
+		r.refuse(TooMany, fmt.Sprintf("%d bytes", len(payload)))
+		return b
+	}
+	if err := whole(payload); err != nil {
+		r.refuse(BadJSON, err.Error())
+		return b
+	}
+	s := scanner{b: payload}
+	if s.peek() != kindObject {
+		r.setAside(BadShape, "no object of devices", 1)
+		return b
+	}
+	if err := s.open(); err != nil {
+		return b // whole has been through here
+	}
+	for first := true; ; first = false {
+		more, err := s.more('}', first)
+		if err != nil || !more {
+			return b
+		}
+		name, err := s.key()
+		if err != nil {
+			return b
+		}
+		part, err := s.skip()
+		if err != nil {
+			return b
+		}
+		if len(name) > 64 || !isChild(devices.ID(name)) {
+			child := reading{out: &b, source: source, now: now, payload: part, obs: len(b.Observations), asides: len(b.SetAside)}
+			child.setAside(NotChild, fmt.Sprintf("%.64q", name), 1)
+			continue
+		}
+		readTelemetry(&b, devices.ID(name), source+" "+string(name), part, now)
+	}
+}
+
+// Bounds of attributes, which are kept whole in memory.
+const (
+	maxAttributes      = 64 << 10 // bytes
+	maxAttributesDepth = 8
+)
+
+// DecodeAttributes reads a JSON object of at most 64 KiB and 8 levels. Numbers are float64.
+func DecodeAttributes(payload []byte) (map[string]any, error) {
+	if len(payload) > maxAttributes {
+		return nil, fmt.Errorf("attributes: %d bytes; at most %d", len(payload), maxAttributes)
+	}
+	s := scanner{b: payload, depth: maxDepth - maxAttributesDepth}
+	if s.peek() != kindObject {
+		return nil, errors.New("attributes: no JSON object")
+	}
+	if _, err := s.skip(); err != nil {
+		return nil, fmt.Errorf("attributes: %w at byte %d", err, s.i)
+	}
+	var m map[string]any
+	if err := json.Unmarshal(payload, &m); err != nil {
+		return nil, fmt.Errorf("attributes: %w", err)
+	}
+	return m, nil
+}

@@ -1,0 +1,216 @@
+package telemetry
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"cuulong/devices"
+)
+
+// stage finds out what of a batch is new, a revision or a duplicate, and gives
+// a time to what has none. It is the committer's: what it knows of a
+// datastream includes the batch it has staged, which may not be durable yet.
+type stage struct {
+	latest *Latest
+	store  Store
+	heads  []head // by datastream number
+
+	numbers    []uint32 // of the batch's observations that stay
+	duplicates int
+	revised    int
+
+	// here finds what this batch holds itself. It is built when the first late
+	// value comes, which in most batches never happens.
+	here map[place]float64
+
+	device  devices.ID // the device of the last observation: mostly it is that of the next, too
+	streams *datastreams
+}
+
+// head is the newest observation of a datastream, staged or stored.
+type head struct {
+	at    int64
+	value float64
+	// from..to is a run of times, each of which holds a value, given to what
+	// told no time; a burst in one millisecond need not walk it again.
+	from, to int64
+}
+
+// place is where an observation stands.
+type place struct {
+	number uint32
+	at     int64
+}
+
+func (s *stage) begin(l *Latest, store Store) {
+	s.latest, s.store = l, store
+	s.heads = make([]head, len(l.by))
+	for i := range l.by {
+		s.heads[i] = newHead
+		if l.by[i].Flag != 0 {
+			s.heads[i].at, s.heads[i].value = l.by[i].At, l.by[i].Value
+		}
+	}
+}
+
+// newHead is that of a datastream without a value.
+var newHead = head{at: math.MinInt64, from: 1, to: 0}
+
+// resolve leaves in b.obs what is to be stored, in order, with times, and their
+// numbers in s.numbers; it counts duplicates and revisions. What goes over the
+// bound of datastreams is added to b.aside.
+func (s *stage) resolve(b *batch) error {
+	s.numbers, s.duplicates, s.revised = s.numbers[:0], 0, 0
+	clear(s.here)
+	s.device, s.streams = "", nil
+	kept, at := 0, 0
+	for i := range b.msgs {
+		end := b.msgs[i].end
+		tooMany := 0
+		for ; at < end; at++ {
+			o := &b.obs[at]
+			n, ok := s.number(o)
+			if !ok {
+				tooMany++
+				continue
+			}
+			keep, err := s.one(b.obs[:kept], n, o)
+			if err != nil {
+				return err
+			}
+			if keep {
+				if kept != at {
+					b.obs[kept] = *o
+				}
+				kept++
+			}
+		}
+		if tooMany > 0 {
+			s.setAside(b, i, tooMany, b.obs[end-1].Device, b.obs[end-1].Seen)
+		}
+	}
+	clear(b.obs[kept:])
+	b.obs = b.obs[:kept]
+	return nil
+}
+
+// setAside adds an entry to message i, after those it has; rare, so that moving the others is no matter.
+func (s *stage) setAside(b *batch, i, count int, id devices.ID, seen int64) {
+	b.aside = append(b.aside, SetAside{})
+	at := b.msgs[i].asideEnd
+	copy(b.aside[at+1:], b.aside[at:])
+	b.aside[at] = SetAside{
+		Source: string(id), Reason: TooManyNames, Detail: fmt.Sprintf("more than %d datastreams", MaxMetrics), Seen: seen, Count: count,
+	}
+	for ; i < len(b.msgs); i++ {
+		b.msgs[i].asideEnd++
+	}
+}
+
+// number finds an observation's datastream, and shares the names that Latest
+// holds. ok is false for one beyond the device's bound.
+func (s *stage) number(o *Observation) (n uint32, ok bool) {
+	// The committer alone writes Latest's tables, so that it may read them without the lock.
+	if s.streams == nil || o.Device != s.device {
+		s.device, s.streams = o.Device, s.latest.devices[o.Device]
+	}
+	if s.streams != nil {
+		if n, ok = s.streams.find(o.Metric); ok {
+			known := &s.latest.by[n]
+			o.Device, o.Metric = known.Device, known.Metric
+			return n, true
+		}
+		if len(s.streams.numbers) >= MaxMetrics {
+			return 0, false
+		}
+	}
+	s.latest.mu.Lock()
+	n = s.latest.number(o.Device, o.Metric)
+	s.latest.mu.Unlock()
+	s.streams = s.latest.devices[o.Device]
+	s.heads = append(s.heads, newHead)
+	return n, true
+}
+
+// one judges an observation against all that came before it; kept is what of
+// this batch stays so far. keep is false for a duplicate.
+func (s *stage) one(kept []Observation, n uint32, o *Observation) (keep bool, err error) {
+	h := &s.heads[n]
+	if o.At == 0 {
+		if o.At, err = s.freeTime(kept, n, o); err != nil {
+			return false, err
+		}
+	} else if o.At <= h.at {
+		old, ok, err := s.find(kept, n, o, o.At)
+		switch {
+		case err != nil:
+			return false, err
+		case ok && same(old, o.Value):
+			s.duplicates++
+			return false, nil
+		case ok:
+			s.revised++
+		}
+	}
+	if o.At >= h.at {
+		h.at, h.value = o.At, o.Value
+	}
+	if len(s.here) > 0 {
+		s.here[place{n, o.At}] = o.Value
+	}
+	s.numbers = append(s.numbers, n)
+	return true, nil
+}
+
+// same compares values as they are stored: to the bit, but that 0 and -0 are one.
+func same(a, b float64) bool { return a == b }
+
+// find looks for what a datastream holds at a time, in this batch or in the store.
+func (s *stage) find(kept []Observation, n uint32, o *Observation, at int64) (float64, bool, error) {
+	h := &s.heads[n]
+	if at == h.at {
+		return h.value, true, nil
+	}
+	if at > h.at {
+		return 0, false, nil
+	}
+	if len(s.here) == 0 {
+		if s.here == nil {
+			s.here = map[place]float64{}
+		}
+		for i := range kept {
+			s.here[place{s.numbers[i], kept[i].At}] = kept[i].Value
+		}
+	}
+	if v, ok := s.here[place{n, at}]; ok {
+		return v, true, nil
+	}
+	p, ok, err := find(context.Background(), s.store, o.Device, o.Metric, at)
+	return p.Value, ok, err
+}
+
+// freeTime is receive time, moved on by 1 ms while the datastream has a value there.
+func (s *stage) freeTime(kept []Observation, n uint32, o *Observation) (int64, error) {
+	h := &s.heads[n]
+	at := o.Seen
+	if at >= h.from && at <= h.to {
+		at = h.to + 1
+	}
+	for at <= h.at {
+		_, ok, err := s.find(kept, n, o, at)
+		if err != nil {
+			return 0, err
+		}
+		if !ok {
+			break
+		}
+		at++
+	}
+	if o.Seen >= h.from && o.Seen <= h.to+1 {
+		h.to = at
+	} else {
+		h.from, h.to = o.Seen, at
+	}
+	return at, nil
+}

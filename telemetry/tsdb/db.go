@@ -1,0 +1,366 @@
+package tsdb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"cuulong/devices"
+	"cuulong/telemetry"
+)
+
+// Options configure the engine; the zero value is good.
+type Options struct {
+	Logger  *slog.Logger
+	Metrics prometheus.Registerer
+
+	SegmentBytes int64 // size of a log segment; 64 MiB by default
+	KeepBytes    int64 // what the log keeps behind the series, for consumers that replay it; 256 MiB by default
+	ReserveBytes int64 // free disk space below which nothing is appended; 64 MiB by default, negative for none
+
+	fs       vfs.FS                                    // of the series; tests crash it
+	openFile func(path string, flag int) (file, error) // of the log; tests put faults in
+}
+
+// DB is the engine: a telemetry.Log and a telemetry.Store.
+type DB struct {
+	o   Options
+	log *slog.Logger
+
+	appendMu sync.Mutex // held while a record is written; guards segs
+	segs     seglog
+	sinceDue int64 // bytes until free space is asked for again; guarded by appendMu
+
+	series   *series
+	appended atomic.Uint64 // seq of the last record that is durable
+
+	mu      sync.Mutex
+	err     error         // guarded by mu; final
+	moved   chan struct{} // guarded by mu; closed when applied or err moved on
+	waiting bool          // guarded by mu: somebody holds moved
+
+	tidy chan struct{} // asks the janitor to delete old segments
+	stop chan struct{}
+	done sync.WaitGroup
+
+	closed    sync.Once
+	closeErr  error
+	recovered recovery
+	damaged   prometheus.Counter
+}
+
+// errClosed is what follows Close.
+var errClosed = errors.New("tsdb: closed")
+
+// Open opens or makes the engine in dir and refills the series from the log.
+func Open(dir string, o Options) (*DB, error) {
+	o = o.defaults()
+	logDir, seriesDir := filepath.Join(dir, "log"), filepath.Join(dir, "series")
+	if err := os.MkdirAll(logDir, 0o750); err != nil {
+		return nil, err
+	}
+	if o.fs == vfs.Default {
+		if err := os.MkdirAll(seriesDir, 0o750); err != nil {
+			return nil, err
+		}
+	}
+	db := &DB{
+		o: o, log: o.Logger, moved: make(chan struct{}),
+		tidy: make(chan struct{}, 1), stop: make(chan struct{}),
+		damaged: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "ioc_log_damaged_total", Help: "Stretches of the log that should hold records and do not.",
+		}),
+	}
+	if o.Metrics != nil {
+		if err := o.Metrics.Register(db.damaged); err != nil {
+			return nil, err
+		}
+	}
+	var err error
+	// First the series: Pebble locks its folder, so that a second process ends here.
+	db.series, err = openSeries(seriesDir, o.fs, logger{
+		info: func(string) {},
+		errs: func(s string) { db.log.Error("series: " + s) },
+		fail: func(err error) { db.fail(err) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	db.segs = seglog{dir: logDir, roll: o.SegmentBytes, openFile: o.openFile, log: o.Logger}
+	if err := db.refill(); err != nil {
+		return nil, errors.Join(err, db.series.close())
+	}
+	db.appended.Store(db.segs.next - 1)
+	db.done.Add(1)
+	go db.janitor()
+	return db, nil
+}
+
+func (o Options) defaults() Options {
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.SegmentBytes <= 0 {
+		o.SegmentBytes = 64 << 20
+	}
+	if o.KeepBytes <= 0 {
+		o.KeepBytes = 256 << 20
+	}
+	if o.ReserveBytes == 0 {
+		o.ReserveBytes = 64 << 20
+	}
+	if o.fs == nil {
+		o.fs = vfs.Default
+	}
+	if o.openFile == nil {
+		o.openFile = func(path string, flag int) (file, error) { return os.OpenFile(path, flag, 0o640) }
+	}
+	return o
+}
+
+// refill brings the records of the log that the series do not hold into them,
+// many to a Pebble batch.
+func (db *DB) refill() error {
+	const group = 4096 // observations
+	var rec telemetry.Record
+	var obs []telemetry.Observation
+	var seq uint64
+	put := func() error {
+		if seq == 0 {
+			return nil
+		}
+		err := db.series.apply(seq, obs)
+		obs, seq = obs[:0], 0
+		return err
+	}
+	var err error
+	applied := db.series.applied.Load()
+	db.recovered, err = openLog(&db.segs, applied, func(f frame) error {
+		if err := decodeBody(f.body, &rec); err != nil { // its CRC is right: a fault of the writer, never silent
+			return fmt.Errorf("record %d: %w", f.seq, err)
+		}
+		obs, seq = append(obs, rec.Observations...), f.seq
+		if len(obs) < group {
+			return nil
+		}
+		return put()
+	})
+	if err != nil {
+		return err
+	}
+	db.damaged.Add(float64(db.recovered.damages))
+	if err := put(); err != nil {
+		return err
+	}
+	db.log.Info("telemetry store is open", "seq", db.segs.next-1, "refilled_records", db.recovered.records, "series", len(db.series.names))
+	return nil
+}
+
+// Append makes r durable as one record and gives it its Seq; it returns after
+// fsync. After an error nothing is appended any more: Err tells it.
+func (db *DB) Append(r *telemetry.Record) error {
+	db.appendMu.Lock()
+	defer db.appendMu.Unlock()
+	if err := db.Err(); err != nil {
+		return err
+	}
+	if err := db.checkSpace(); err != nil {
+		return db.fail(err)
+	}
+	before := db.segs.cur.size
+	rolled, err := db.segs.append(r)
+	if err != nil {
+		return db.fail(fmt.Errorf("log: %w", err))
+	}
+	db.sinceDue -= max(db.segs.cur.size-before, 0)
+	db.appended.Store(r.Seq)
+	if rolled {
+		select {
+		case db.tidy <- struct{}{}:
+		default:
+		}
+	}
+	return nil
+}
+
+// checkSpace asks for free disk space every few megabytes.
+func (db *DB) checkSpace() error {
+	const every = 4 << 20
+	if db.sinceDue > 0 || db.o.ReserveBytes < 0 {
+		return nil
+	}
+	db.sinceDue = every
+	free, err := freeBytes(db.segs.dir)
+	if err != nil {
+		return nil // cannot tell: writing will
+	}
+	if free < uint64(db.o.ReserveBytes) {
+		return fmt.Errorf("disk: %d MiB are free, %d MiB are kept in reserve", free>>20, db.o.ReserveBytes>>20)
+	}
+	return nil
+}
+
+// Apply brings a record into the series. One that they hold already changes nothing.
+func (db *DB) Apply(r *telemetry.Record) error {
+	if r.Seq <= db.series.applied.Load() {
+		return nil
+	}
+	if err := db.Err(); err != nil {
+		return err
+	}
+	if err := db.series.apply(r.Seq, r.Observations); err != nil {
+		return db.fail(fmt.Errorf("series: %w", err))
+	}
+	db.wake()
+	return nil
+}
+
+// fail ends all writing; the first reason stays.
+func (db *DB) fail(err error) error {
+	db.mu.Lock()
+	if db.err == nil {
+		db.err = err
+		if err != errClosed {
+			db.log.Error("telemetry store has failed: nothing is written any more", "err", err)
+		}
+	}
+	err = db.err
+	db.mu.Unlock()
+	db.wake()
+	return err
+}
+
+// wake tells readers that wait for a record that applied or err has moved.
+func (db *DB) wake() {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if db.waiting {
+		close(db.moved)
+		db.moved, db.waiting = make(chan struct{}), false
+	}
+}
+
+// caughtUp waits until the series hold every record appended before the call:
+// who was told that a value is stored finds it.
+func (db *DB) caughtUp(ctx context.Context) error {
+	seq := db.appended.Load()
+	for db.series.applied.Load() < seq {
+		db.mu.Lock()
+		err, moved := db.err, db.moved
+		db.waiting = true
+		db.mu.Unlock()
+		if db.series.applied.Load() >= seq {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return ctx.Err()
+}
+
+// Points yields a raw series in rising time, from inclusive, to exclusive, until yield says false.
+func (db *DB) Points(ctx context.Context, id devices.ID, metric string, from, to int64, yield func(telemetry.Point) bool) error {
+	if err := db.caughtUp(ctx); err != nil {
+		return err
+	}
+	n, ok := db.series.find(id, metric)
+	if !ok {
+		return nil
+	}
+	return db.series.points(ctx, n, from, to, yield)
+}
+
+// Find returns the point of a series at exactly at (Unix ms).
+func (db *DB) Find(ctx context.Context, id devices.ID, metric string, at int64) (p telemetry.Point, ok bool, err error) {
+	if err := db.caughtUp(ctx); err != nil {
+		return p, false, err
+	}
+	n, ok := db.series.find(id, metric)
+	if !ok {
+		return p, false, nil
+	}
+	return db.series.at(n, at)
+}
+
+// Newest yields the newest observation of every datastream.
+func (db *DB) Newest(ctx context.Context, yield func(telemetry.Observation) bool) error {
+	if err := db.caughtUp(ctx); err != nil {
+		return err
+	}
+	return db.series.newest(ctx, yield)
+}
+
+// Err says why the engine stopped writing, nil while it writes (/readyz).
+func (db *DB) Err() error {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	return db.err
+}
+
+// Close flushes the series and closes all files. Nothing may be called after it, nor run beside it.
+func (db *DB) Close() error {
+	db.closed.Do(func() {
+		close(db.stop)
+		db.done.Wait()
+		db.appendMu.Lock()
+		defer db.appendMu.Unlock()
+		err := db.Err()
+		_ = db.fail(errClosed)
+		db.closeErr = errors.Join(err, db.segs.f.Close(), db.series.close())
+	})
+	return db.closeErr
+}
+
+// janitor deletes old segments once the series hold them whatever happens.
+func (db *DB) janitor() {
+	defer db.done.Done()
+	for {
+		select {
+		case <-db.stop:
+			return
+		case <-db.tidy:
+			if err := db.clean(); err != nil {
+				db.log.Error("log: old segments stay", "err", err)
+			}
+		}
+	}
+}
+
+func (db *DB) clean() error {
+	flushed, err := db.series.db.AsyncFlush()
+	if err != nil {
+		return err
+	}
+	select {
+	case <-flushed:
+	case <-db.stop:
+		return nil
+	}
+	durable, err := db.series.durable()
+	if err != nil {
+		return err
+	}
+	db.appendMu.Lock()
+	old := db.segs.drop(durable, db.o.KeepBytes)
+	db.appendMu.Unlock()
+	for _, s := range old {
+		if err := os.Remove(s.path); err != nil {
+			return err
+		}
+	}
+	return nil
+}

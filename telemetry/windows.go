@@ -1,0 +1,152 @@
+package telemetry
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"cuulong/devices"
+)
+
+// Window is one aggregate of one window of a series.
+type Window struct {
+	Start                int64 // Unix ms
+	Mean, Min, Max, Last float64
+	Count                int
+	Flag                 Flag // the worst of it
+}
+
+const (
+	secondMillis = 1000
+	minuteMillis = 60 * secondMillis
+	hourMillis   = 60 * minuteMillis
+	dayMillis    = 24 * hourMillis
+
+	// localOffset is Asia/Ho_Chi_Minh's: UTC+7, no daylight saving time since 1975.
+	// A constant, so that days are right on a machine without tzdata.
+	localOffset = 7 * hourMillis
+
+	maxEvery    = 366 * dayMillis
+	autoWindows = 1000 // what every=auto aims to stay within
+)
+
+// Every is the width of windows; days are local (Asia/Ho_Chi_Minh).
+type Every struct{ Millis int64 }
+
+// autoWidths are the widths that every=auto chooses from.
+var autoWidths = []int64{
+	secondMillis, 5 * secondMillis, 10 * secondMillis, 30 * secondMillis,
+	minuteMillis, 2 * minuteMillis, 5 * minuteMillis, 10 * minuteMillis, 15 * minuteMillis, 30 * minuteMillis,
+	hourMillis, 2 * hourMillis, 3 * hourMillis, 6 * hourMillis, 12 * hourMillis,
+	dayMillis, 2 * dayMillis, 7 * dayMillis, 30 * dayMillis, 90 * dayMillis, maxEvery,
+}
+
+// ParseEvery reads 30s, 10m, 1h, 1d, at most 366d; auto chooses the finest
+// width that cuts [from, to) (Unix ms) into at most 1,000 windows.
+func ParseEvery(s string, from, to int64) (Every, error) {
+	if s == "auto" {
+		span := max(to-from, 0)
+		for _, w := range autoWidths {
+			if span/w < autoWindows {
+				return Every{w}, nil
+			}
+		}
+		return Every{maxEvery}, nil
+	}
+	if len(s) < 2 {
+		return Every{}, badEvery(s)
+	}
+	var unit int64
+	switch s[len(s)-1] {
+	case 's':
+		unit = secondMillis
+	case 'm':
+		unit = minuteMillis
+	case 'h':
+		unit = hourMillis
+	case 'd':
+		unit = dayMillis
+	default:
+		return Every{}, badEvery(s)
+	}
+	n, err := strconv.ParseUint(s[:len(s)-1], 10, 32)
+	if err != nil || n == 0 || int64(n) > maxEvery/unit {
+		return Every{}, badEvery(s)
+	}
+	return Every{int64(n) * unit}, nil
+}
+
+func badEvery(s string) error {
+	return fmt.Errorf("every %.16q: want a number and s, m, h or d, such as 10m, at most 366d, or auto", s)
+}
+
+// Floor is the start of the window that holds at. Widths of whole days start
+// at local midnight; others on the UTC epoch's multiples.
+func (e Every) Floor(at int64) int64 {
+	var offset int64
+	if e.Millis%dayMillis == 0 {
+		offset = localOffset
+	}
+	at += offset
+	r := at % e.Millis
+	if r < 0 {
+		r += e.Millis
+	}
+	return at - r - offset
+}
+
+// Windows yields the windows of a series that hold anything, in rising time.
+// A window that from or to cuts holds only what is inside them.
+func Windows(ctx context.Context, s Store, id devices.ID, metric string, from, to int64, every Every, yield func(Window) bool) error {
+	if every.Millis <= 0 {
+		return fmt.Errorf("windows of %d ms", every.Millis)
+	}
+	var (
+		w       Window
+		sum     kahan
+		end     int64
+		stopped bool
+	)
+	flush := func() bool {
+		if w.Count == 0 {
+			return true
+		}
+		if w.Mean = min(max(sum.value()/float64(w.Count), w.Min), w.Max); !finite(w.Mean) {
+			w.Mean = w.Min/2 + w.Max/2 // values near 1e308: their sum is none, but JSON must hold an answer
+		}
+		stopped = !yield(w)
+		return !stopped
+	}
+	err := s.Points(ctx, id, metric, from, to, func(p Point) bool {
+		if w.Count == 0 || p.At >= end {
+			if !flush() {
+				return false
+			}
+			start := every.Floor(p.At)
+			end = start + every.Millis
+			w = Window{Start: start, Min: p.Value, Max: p.Value}
+			sum = kahan{}
+		}
+		w.Count++
+		sum.add(p.Value)
+		w.Min, w.Max, w.Last = min(w.Min, p.Value), max(w.Max, p.Value), p.Value
+		w.Flag = worse(w.Flag, p.Flag)
+		return true
+	})
+	if err == nil && !stopped {
+		flush()
+	}
+	return err
+}
+
+// kahan sums without losing small values beside a large counter.
+type kahan struct{ sum, c float64 }
+
+func (k *kahan) add(v float64) {
+	y := v - k.c
+	t := k.sum + y
+	k.c = (t - k.sum) - y
+	k.sum = t
+}
+
+func (k *kahan) value() float64 { return k.sum }
