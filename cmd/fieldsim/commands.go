@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"cuulong/cmd/fieldsim/field"
+	"cuulong/devices"
+)
+
+// server says where the operations centre is; both sides default to this machine.
+type server struct {
+	API   string `name:"api" default:"http://127.0.0.1:8080" help:"Base URL of the HTTP API." placeholder:"URL"`
+	Token string `env:"IOC_TOKEN" help:"API token; better given by the environment than on the command line." placeholder:"TOKEN"`
+}
+
+func (s server) open() (*field.API, error) {
+	if s.Token == "" {
+		return nil, errors.New("an API token is needed: --token or IOC_TOKEN")
+	}
+	return &field.API{URL: s.API, Token: s.Token}, nil
+}
+
+func logger() *slog.Logger { return slog.New(slog.NewTextHandler(os.Stderr, nil)) }
+
+type provinceCmd struct {
+	server
+	Broker      string        `default:"127.0.0.1:1883" help:"MQTT broker, host:port."`
+	Credentials string        `default:"fieldsim-credentials.json" help:"File that keeps the devices' credentials (mode 0600), so that a later run goes on with them." type:"path"`
+	Reset       bool          `name:"reset-credentials" help:"Give new credentials to devices that are registered but not in the file."`
+	Tide        float64       `default:"1" help:"Speed of the water's clock; timestamps stay real."`
+	Every       time.Duration `default:"5s" help:"Interval of the salinity stations; the others are slower in proportion."`
+	Seed        uint64        `default:"0" help:"Another seed is another weather."`
+	Propose     bool          `default:"true" negatable:"" help:"Post the demo's zones and rules as well."`
+	Faults      field.Faults  `embed:"" prefix:"fault-"`
+}
+
+func (c provinceCmd) Run(ctx context.Context) error {
+	api, err := c.open()
+	if err != nil {
+		return err
+	}
+	logins, err := api.Register(ctx, field.Province(), c.Credentials, c.Reset)
+	if err != nil {
+		return err
+	}
+	if c.Propose {
+		if err := api.Propose(ctx, field.Zones(), field.Rules()); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(os.Stderr, "speaking for %d devices to %s; interrupt to end\n", len(logins), c.Broker)
+	return field.Run(ctx, field.Options{Broker: c.Broker, Logins: logins, Tide: c.Tide, Seed: c.Seed, Every: c.Every,
+		Faults: c.Faults, Logger: logger()})
+}
+
+type loadCmd struct {
+	server
+	Broker      string        `default:"127.0.0.1:1883" help:"MQTT broker, host:port."`
+	Connections int           `default:"10" help:"Connections, a device each."`
+	Inflight    int           `default:"16" help:"Unacknowledged messages a connection."`
+	Rate        float64       `default:"0" help:"Messages a second in all; 0 is as fast as it goes."`
+	Batch       int           `default:"1" help:"Observations a message."`
+	QoS         byte          `name:"qos" default:"1" help:"0 or 1."`
+	MQTT        byte          `name:"mqtt" default:"4" help:"Protocol: 4 is MQTT 3.1.1, 5 is MQTT 5."`
+	Duration    time.Duration `default:"30s" help:"How long to send; 0 until interrupted."`
+	Messages    int64         `default:"0" help:"How many to send in all; 0 is no bound."`
+	Drain       time.Duration `default:"15s" help:"Patience for the last acknowledgements."`
+	Ledger      string        `help:"Folder for the ledger of what was sent and acknowledged; a second run goes on with it." type:"path"`
+	Seed        uint64        `default:"0" help:"Seed of the values."`
+	Credentials string        `help:"Credentials file; the first --connections of its load devices speak. With a token, missing devices are registered and kept in it." type:"path"`
+	Open        bool          `help:"The broker asks for no credentials."`
+}
+
+func (c loadCmd) Run(ctx context.Context) error {
+	logins, err := c.logins(ctx)
+	if err != nil {
+		return err
+	}
+	r, err := field.Load(ctx, field.LoadOptions{Broker: c.Broker, Logins: logins, Connections: c.Connections,
+		Inflight: c.Inflight, Rate: c.Rate, Batch: c.Batch, QoS: c.QoS, Version: c.MQTT, Duration: c.Duration,
+		Messages: c.Messages, Drain: c.Drain, Ledger: c.Ledger, Seed: c.Seed, Logger: logger()})
+	if r.Sent > 0 {
+		fmt.Fprintf(os.Stderr, "%.0f messages/s, acknowledged after p50 %v, p99 %v, most %v\n", r.Rate(), r.P50, r.P99, r.Max)
+		err = errors.Join(err, printJSON(r))
+	}
+	return err
+}
+
+// logins come from the API (registering what is missing), a file, or are none.
+func (c loadCmd) logins(ctx context.Context) ([]field.Login, error) {
+	var known map[devices.ID]field.Login
+	var err error
+	switch {
+	case c.Open:
+		return nil, nil
+	case c.Token != "":
+		if c.Credentials == "" {
+			c.Credentials = "fieldsim-credentials.json"
+		}
+		api, apiErr := c.open()
+		if apiErr != nil {
+			return nil, apiErr
+		}
+		known, err = api.Register(ctx, field.LoadDevices(c.Connections), c.Credentials, true)
+	case c.Credentials != "":
+		known, err = field.ReadLogins(c.Credentials)
+	default:
+		return nil, errors.New("give --credentials, or a token to register load devices, or --open")
+	}
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]devices.ID, 0, len(known))
+	for id := range known {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids) // the same devices each time, so that a ledger goes on
+	isLoad := func(id devices.ID) bool { return strings.HasPrefix(string(id), "load-") }
+	if slices.ContainsFunc(ids, isLoad) { // never speak for a province's stations beside them
+		ids = slices.DeleteFunc(ids, func(id devices.ID) bool { return !isLoad(id) })
+	}
+	logins := make([]field.Login, len(ids))
+	for i, id := range ids {
+		logins[i] = known[id]
+	}
+	return logins, nil
+}
+
+type auditCmd struct {
+	server
+	Ledger string `required:"" help:"Folder that a load has written." type:"existingdir"`
+}
+
+func (c auditCmd) Run(ctx context.Context) error {
+	api, err := c.open()
+	if err != nil {
+		return err
+	}
+	r, err := field.Audit(ctx, c.Ledger, api.Stored)
+	if err != nil {
+		return err
+	}
+	if err := printJSON(r); err != nil {
+		return err
+	}
+	if !r.OK() {
+		return fmt.Errorf("the store does not hold what was acknowledged: %d lost, %d doubled, %d altered, %d alien",
+			r.Lost, r.Doubled, r.Altered, r.Alien)
+	}
+	return nil
+}
+
+func printJSON(v any) error {
+	out := json.NewEncoder(os.Stdout)
+	out.SetIndent("", "  ")
+	return out.Encode(v)
+}
