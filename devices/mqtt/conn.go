@@ -21,7 +21,7 @@ import (
 type conn struct {
 	net.Conn
 	b    *Broker
-	gone chan struct{} // closed when nothing of the connection is left
+	gone chan struct{} // closed when mochi and the broker's ids know nothing of it
 
 	// Set while the connection is established, by its own goroutine, before
 	// others can find it; constant after.
@@ -79,7 +79,7 @@ func (c *conn) source() string {
 // serve runs the connection to its end. One bad packet may panic inside mochi
 // (a truncated MQTT 5 SUBSCRIBE does): it ends this connection only.
 func (c *conn) serve() {
-	defer close(c.gone)
+	defer c.hangUp()
 	defer c.forget()
 	if err := c.readConnect(); err != nil {
 		if !errors.Is(err, io.EOF) && !c.isHalted() {
@@ -146,15 +146,17 @@ func (c *conn) refuse(reason, detail string) {
 	}
 }
 
-// forget releases all that the connection held, and sends its will.
+// forget settles what the connection leaves: its will, and then its ids, for
+// which a newcomer may wait.
 func (c *conn) forget() {
-	c.finishClose()
+	c.Close()
 	c.acks.waitWriter()
 	if c.online {
 		c.b.gauge.Dec()
 	}
-	c.b.release(c)
 	c.b.fireWill(c)
+	c.b.release(c)
+	close(c.gone)
 }
 
 const maxConnect = 256 << 10 // bytes of a CONNECT: will, user name and password are 64 KiB at most each
@@ -312,13 +314,15 @@ const (
 	lingerBytes = 1 << 20
 )
 
-func (c *conn) finishClose() {
-	c.Close()
+func (c *conn) hangUp() {
 	if c.linger.Load() {
 		c.Conn.SetReadDeadline(time.Now().Add(lingering))
 		io.CopyN(io.Discard, c.Conn, lingerBytes)
 	}
 	c.Conn.Close()
+	c.b.mu.Lock()
+	delete(c.b.conns, c)
+	c.b.mu.Unlock()
 }
 
 // ban stops the connection's voice before its end is told.

@@ -121,11 +121,10 @@ func (b *Broker) reserve(c *conn, id devices.ID, clientID string) (code packets.
 	return packets.CodeSuccess, ""
 }
 
-// release undoes accept and reserve.
+// release undoes reserve.
 func (b *Broker) release(c *conn) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	delete(b.conns, c)
 	if b.byID[c.clientID] == c {
 		delete(b.byID, c.clientID)
 	}
