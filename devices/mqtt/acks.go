@@ -43,12 +43,19 @@ type pending struct {
 const minRing = 8
 
 // admit takes a publish into the order. It blocks while the connection's
-// bounds are reached and tells false when the connection ends or drains.
+// bounds are reached. When the connection ends or drains it waits for the end,
+// so that the client is told why first, and tells false.
 func (c *conn) admit(id uint16, size int) (seq uint64, ok bool) {
-	a := &c.acks
+	if seq, ok = c.acks.enter(id, size, c.b.o.MaxUnackedCount, c.b.o.MaxUnackedBytes); !ok {
+		<-c.closed
+	}
+	return seq, ok
+}
+
+func (a *acks) enter(id uint16, size, maxCount, maxBytes int) (seq uint64, ok bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for !a.stopped && a.n > 0 && (a.n >= c.b.o.MaxUnackedCount || a.bytes+size > c.b.o.MaxUnackedBytes) {
+	for !a.stopped && a.n > 0 && (a.n >= maxCount || a.bytes+size > maxBytes) {
 		a.changed.Wait()
 	}
 	if a.stopped {

@@ -57,8 +57,10 @@ func (h *hook) OnPacketRead(cl *mochi.Client, pk packets.Packet) (packets.Packet
 	case packets.Publish:
 		return of(cl).publish(pk)
 	case packets.Disconnect:
-		if pk.ReasonCode != packets.CodeDisconnectWillMessage.Code {
-			of(cl).will = nil // [MQTT-3.14.4-3]
+		// mochi does not read a reason code that stands alone; clients leave
+		// out a zero, so one that is there asks for the will.
+		if c := of(cl); pk.ReasonCode != packets.CodeDisconnectWillMessage.Code && !(c.version == 5 && pk.FixedHeader.Remaining == 1) {
+			c.will = nil // [MQTT-3.14.4-3]
 		}
 	case packets.Auth:
 		c := of(cl)

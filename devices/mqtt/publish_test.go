@@ -1,0 +1,416 @@
+package mqtt
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"cuulong/devices"
+)
+
+func TestWhoMayPublishWhere(t *testing.T) {
+	p := newProvince(t, Options{})
+	type row struct {
+		who, topic string
+		device     devices.ID // "" for refused
+		leaf       string
+		gateway    bool
+	}
+	for _, c := range []row{
+		{"st", "devices/st/telemetry", "st", "telemetry", false},
+		{"st", "devices/st/attributes", "st", "attributes", false},
+		{"st", "devices/st/netjson", "st", "netjson", false},
+		{"st", "devices/other/telemetry", "", "", false},
+		{"st", "devices/nobody/telemetry", "", "", false},
+		{"st", "devices/gw/telemetry", "", "", false},
+		{"st", "devices/child/telemetry", "", "", false},
+		{"st", "gateways/st/telemetry", "", "", false},
+		{"st", "gateways/gw/telemetry", "", "", false},
+		{"st", "devices/st/commands", "", "", false},
+		{"st", "devices/st/desired", "", "", false},
+		{"st", "devices/st/commands/1/reply", "", "", false}, // later
+		{"st", "devices/st/telemetry/", "", "", false},
+		{"st", "devices/st/telemetry/x", "", "", false},
+		{"st", "devices/st/Telemetry", "", "", false},
+		{"st", "/devices/st/telemetry", "", "", false},
+		{"st", "devices//telemetry", "", "", false},
+		{"st", "devices/st", "", "", false},
+		{"st", "devices/", "", "", false},
+		{"st", "x", "", "", false},
+		{"st", "$SYS/broker/uptime", "", "", false},
+		{"st", "$sys/x", "", "", false},
+		{"st", "$share/g/devices/st/telemetry", "", "", false},
+		{"st", "application/1/device/2/event/up", "", "", false},
+		{"gw", "gateways/gw/telemetry", "gw", "telemetry", true},
+		{"gw", "gateways/gw/attributes", "", "", false},
+		{"gw", "gateways/child/telemetry", "", "", false},
+		{"gw", "devices/gw/telemetry", "gw", "telemetry", false},
+		{"gw", "devices/child/telemetry", "child", "telemetry", false},
+		{"gw", "devices/child/netjson", "child", "netjson", false},
+		{"gw", "devices/st/telemetry", "", "", false},
+		{"child", "devices/child/telemetry", "child", "telemetry", false},
+		{"child", "devices/gw/telemetry", "", "", false},
+		{"br", "devices/br/attributes", "br", "attributes", false},
+		{"br", "application/1/device/2/event/up", "", "", false}, // later
+		{"br", "v3/a/devices/d/up", "", "", false},
+		{"br", "spBv1.0/g/NDATA/n", "", "", false},
+	} {
+		for _, v := range []byte{4, 5} {
+			t.Run(fmt.Sprintf("v%d %s %s", v, c.who, strings.ReplaceAll(c.topic, "/", "|")), func(t *testing.T) {
+				before := p.metric(t, reasonTopic)
+				conn := p.connect(t, v, c.who)
+				conn.send(publish(v, c.topic, 1, 7, []byte("x")))
+				if c.device == "" {
+					if v == 5 {
+						conn.wantAck(7, 0x87)
+						conn.send(publish(v, c.topic, 0, 0, []byte("x")))
+						conn.alive()
+						before++
+					} else {
+						conn.wantEnd(0)
+					}
+					eventually(t, "counted", func() bool { return p.metric(t, reasonTopic) == before+1 })
+					return
+				}
+				m := p.inbox.next(t)
+				want := Message{Topic: c.topic, From: devices.ID(c.who), Device: c.device, Leaf: c.leaf, Gateway: c.gateway, Payload: []byte("x")}
+				want.Kind = m.Kind
+				if d, _ := p.reg.Get(want.From); d.Kind != m.Kind || fmt.Sprint(m.Message) != fmt.Sprint(want) {
+					t.Errorf("message %+v, want %+v", m.Message, want)
+				}
+				m.done(nil)
+				p.Flush()
+				conn.wantAck(7, 0)
+			})
+		}
+	}
+	if len(p.inbox) != 0 {
+		t.Errorf("%d refused messages were handled", len(p.inbox))
+	}
+}
+
+func TestV3PublishElsewhereEndsTheConnectionAtQoS0(t *testing.T) {
+	p := newProvince(t, Options{})
+	c := p.connect(t, 4, "st")
+	c.send(publish(4, "devices/other/telemetry", 0, 0, nil))
+	c.wantEnd(0)
+}
+
+func TestGatewayLosesAChild(t *testing.T) {
+	p := newProvince(t, Options{})
+	c := p.connect(t, 5, "gw")
+	send := func(id int, reason byte) {
+		t.Helper()
+		c.send(publish(5, "devices/child/telemetry", 1, id, []byte("x")))
+		if reason == 0 {
+			p.inbox.next(t).done(nil)
+			p.Flush()
+		}
+		c.wantAck(id, reason)
+	}
+	send(1, 0)
+	if _, err := p.reg.Update(t.Context(), devices.Device{ID: "child", Name: "c", Kind: devices.Station}); err != nil {
+		t.Fatal(err)
+	}
+	send(2, 0x87)
+}
+
+func TestGatewayBecomesAStation(t *testing.T) {
+	p := newProvince(t, Options{})
+	if err := p.reg.Delete(t.Context(), "child"); err != nil {
+		t.Fatal(err)
+	}
+	c := p.connect(t, 5, "gw")
+	if _, err := p.reg.Update(t.Context(), devices.Device{ID: "gw", Name: "g", Kind: devices.Station}); err != nil {
+		t.Fatal(err)
+	}
+	c.send(publish(5, "gateways/gw/telemetry", 1, 1, nil))
+	c.wantAck(1, 0x87)
+}
+
+func TestPublisherIsHeard(t *testing.T) {
+	p := newProvince(t, Options{})
+	c := p.connect(t, 4, "gw")
+	c.alive()
+	if _, heard := p.reg.LastHeard("gw"); heard {
+		t.Error("heard by its connection alone")
+	}
+	c.send(publish(4, "gateways/gw/telemetry", 1, 1, nil))
+	p.inbox.next(t)
+	if _, heard := p.reg.LastHeard("gw"); !heard {
+		t.Error("not heard")
+	}
+	if _, heard := p.reg.LastHeard("child"); heard {
+		t.Error("the child was heard though nothing of it is known")
+	}
+}
+
+func TestAcknowledgementWaitsForDone(t *testing.T) {
+	p := newProvince(t, Options{})
+	for _, v := range []byte{4, 5} {
+		c := p.connect(t, v, "st")
+		c.send(publish(v, "devices/st/telemetry", 1, 9, []byte("x")), publish(v, "devices/st/telemetry", 0, 0, []byte("y")))
+		m, zero := p.inbox.next(t), p.inbox.next(t)
+		c.alive() // the PINGRESP comes, and no PUBACK before it
+		m.done(nil)
+		zero.done(nil)
+		c.alive() // nor before the flush
+		p.Flush()
+		c.wantAck(9, 0)
+		m.done(errors.New("a second call changes nothing"))
+		p.Flush()
+		c.alive()
+		c.Close()
+	}
+}
+
+func TestSetAsideIsAcknowledged(t *testing.T) {
+	p := newProvince(t, Options{})
+	for v, reason := range map[byte]byte{4: 0, 5: 0x99} {
+		c := p.connect(t, v, "st")
+		c.send(publish(v, "devices/st/telemetry", 1, 9, []byte("{")))
+		p.inbox.next(t).done(fmt.Errorf("bad_json: %w", ErrSetAside))
+		p.Flush()
+		c.wantAck(9, reason)
+		c.alive()
+		c.Close()
+	}
+}
+
+// A refusal does not overtake the acknowledgements before it, and answers
+// come in the order of the publishes whatever order done is called in.
+func TestAcknowledgementsKeepTheirOrder(t *testing.T) {
+	p := newProvince(t, Options{})
+	c := p.connect(t, 5, "st")
+	own := "devices/st/telemetry"
+	c.send(publish(5, own, 1, 1, nil), publish(5, "devices/other/telemetry", 1, 2, nil), publish(5, own, 1, 3, nil),
+		publish(5, own, 0, 0, nil), publish(5, own, 1, 4, nil))
+	var held []held
+	for range 4 {
+		held = append(held, p.inbox.next(t))
+	}
+	c.alive()
+	held[3].done(nil)
+	held[1].done(ErrSetAside)
+	held[2].done(nil)
+	p.Flush()
+	c.alive()
+	held[0].done(nil)
+	p.Flush()
+	for id, reason := range []byte{0, 0x87, 0x99, 0} {
+		c.wantAck(id+1, reason)
+	}
+	c.alive()
+}
+
+func TestStoreFailureClosesWithoutAcknowledgement(t *testing.T) {
+	p := newProvince(t, Options{})
+	for _, v := range []byte{4, 5} {
+		c := p.connect(t, v, "st")
+		bystander := p.connect(t, v, "other")
+		for id := 1; id <= 3; id++ {
+			c.send(publish(v, "devices/st/telemetry", 1, id, nil))
+		}
+		a, b, last := p.inbox.next(t), p.inbox.next(t), p.inbox.next(t)
+		a.done(nil)
+		b.done(errors.New("disk full"))
+		last.done(nil)
+		p.Flush()
+		c.wantAck(1, 0) // what is durable is said
+		c.wantEnd(0)
+		bystander.alive()
+		bystander.Close()
+	}
+	if n := p.metric(t, reasonStore); n != 2 {
+		t.Errorf("counted %v", n)
+	}
+	// A QoS 0 publish that is lost costs nothing.
+	c := p.connect(t, 4, "st")
+	c.send(publish(4, "devices/st/telemetry", 0, 0, nil))
+	p.inbox.next(t).done(errors.New("disk full"))
+	c.alive()
+}
+
+func TestUnacknowledgedAreBounded(t *testing.T) {
+	for name, o := range map[string]Options{"count": {MaxUnackedCount: 4}, "bytes": {MaxUnackedBytes: 40}} {
+		for _, qos := range []byte{0, 1} {
+			t.Run(fmt.Sprint(name, " QoS ", qos), func(t *testing.T) {
+				p := newProvince(t, o)
+				c := p.connect(t, 4, "st")
+				for id := 1; id <= 10; id++ {
+					c.send(publish(4, "devices/st/telemetry", qos, id, []byte("0123456789")))
+				}
+				c.send(ping)
+				var held []held
+				for range 4 {
+					held = append(held, p.inbox.next(t))
+				}
+				bystander := p.connect(t, 4, "other") // a round trip through the broker
+				bystander.alive()
+				if n := len(p.inbox); n != 0 {
+					t.Fatalf("%d messages beyond the bound", n)
+				}
+				for i := range 10 {
+					held[0].done(nil)
+					held = held[1:]
+					p.Flush()
+					if qos == 1 {
+						c.wantAck(i+1, 0)
+					}
+					if i < 6 {
+						held = append(held, p.inbox.next(t))
+						if n := len(p.inbox); n != 0 {
+							t.Fatalf("%d messages beyond the bound", n)
+						}
+					}
+					if i == 5 { // the tenth is in: the ping behind it is read
+						c.want(0xd0)
+					}
+				}
+			})
+		}
+	}
+}
+
+// A single payload larger than the byte bound passes alone.
+func TestLargestPayload(t *testing.T) {
+	p := newProvince(t, Options{MaxUnackedBytes: 1000})
+	for _, v := range []byte{4, 5} {
+		c := p.connect(t, v, "st")
+		big := bytes.Repeat([]byte("x"), MaxPayload)
+		c.send(publish(v, "devices/st/telemetry", 1, 1, big))
+		m := p.inbox.next(t)
+		if len(m.Payload) != MaxPayload {
+			t.Errorf("payload of %d bytes", len(m.Payload))
+		}
+		m.done(nil)
+		p.Flush()
+		c.wantAck(1, 0)
+		c.send(publish(v, "devices/st/telemetry", 1, 2, append(big, 'x')))
+		c.wantEnd(0x95)
+	}
+	if n := p.metric(t, reasonOversize); n != 2 {
+		t.Errorf("counted %v", n)
+	}
+}
+
+// A connection that is blocked at its bound ends when it must.
+func TestBlockedConnectionEnds(t *testing.T) {
+	p := newProvince(t, Options{MaxUnackedCount: 1})
+	c := p.connect(t, 5, "st")
+	c.send(publish(5, "devices/st/telemetry", 1, 1, nil), publish(5, "devices/st/telemetry", 1, 2, nil))
+	p.inbox.next(t)
+	if err := p.reg.Delete(t.Context(), "st"); err != nil {
+		t.Fatal(err)
+	}
+	c.wantEnd(0x87)
+	eventually(t, "nothing is left", func() bool { return p.metric(t, "") == 0 })
+	if len(p.inbox) != 0 {
+		t.Error("a message of a deleted device was handled")
+	}
+}
+
+func TestQoS2(t *testing.T) {
+	p := newProvince(t, Options{})
+	c, ack := try(t, p.addr, p.hello(5, "st"))
+	if !bytes.Contains(ack[2:], []byte{0x24, 1}) {
+		t.Errorf("no Maximum QoS 1 in CONNACK % x", ack)
+	}
+	c.send(publish(5, "devices/st/telemetry", 2, 1, nil))
+	c.wantEnd(0x9b)
+	c = p.connect(t, 4, "st")
+	c.send(publish(4, "devices/st/telemetry", 2, 1, nil))
+	c.wantEnd(0)
+	for v, code := range map[byte]byte{4: 5, 5: 0x9b} {
+		h := p.hello(v, "st")
+		h.will = &lastWords{topic: "devices/st/attributes", payload: "x", qos: 2}
+		if _, ack := try(t, p.addr, h); ack[1] != code {
+			t.Errorf("v%d: will of QoS 2: CONNACK % x", v, ack)
+		}
+	}
+	eventually(t, "counted", func() bool { return p.metric(t, reasonQoS2) == 4 })
+	if len(p.inbox) != 0 {
+		t.Error("a QoS 2 message was handled")
+	}
+}
+
+func TestTopicAliasesAreNotOffered(t *testing.T) {
+	p := newProvince(t, Options{})
+	c, ack := try(t, p.addr, p.hello(5, "st"))
+	if bytes.Contains(ack[2:], []byte{0x22}) {
+		t.Logf("CONNACK % x", ack) // 0x22 may be part of a value
+	}
+	c.send(packet(0x32, join(str(""), u16(1), []byte{3, 0x23, 0, 1}, []byte("x"))...))
+	c.wantEnd(0x94)
+	c = p.connect(t, 5, "st")
+	c.send(packet(0x32, join(str("devices/st/telemetry"), u16(1), []byte{3, 0x23, 0, 1}, []byte("x"))...))
+	c.wantEnd(0x94)
+	if len(p.inbox) != 0 {
+		t.Error("a message with an alias was handled")
+	}
+}
+
+func TestNothingIsRetainedOrFannedOut(t *testing.T) {
+	p := newProvince(t, Options{})
+	c := p.connect(t, 4, "st")
+	retained := publish(4, "devices/st/telemetry", 1, 1, []byte("x"))
+	retained[0] |= 1
+	before := p.server.Topics.Retained.Len()
+	c.send(retained)
+	p.inbox.next(t).done(nil)
+	p.Flush()
+	c.wantAck(1, 0)
+	if n := p.server.Topics.Retained.Len(); n != before {
+		t.Errorf("%d messages retained", n-before)
+	}
+}
+
+func TestSubscriptions(t *testing.T) {
+	p := newProvince(t, Options{})
+	for filter, ok := range map[string]bool{
+		"devices/st/commands":          true,
+		"devices/st/desired":           true,
+		"devices/st/telemetry":         false,
+		"devices/other/commands":       false,
+		"devices/+/commands":           false,
+		"devices/st/#":                 false,
+		"devices/st/+":                 false,
+		"#":                            false,
+		"+/+/+":                        false,
+		"$SYS/#":                       false,
+		"$share/g/devices/st/commands": false,
+		"$share/g/#":                   false,
+		"devices/st/commands/#":        false,
+	} {
+		for v, refusal := range map[byte]byte{4: 0x80, 5: 0x87} {
+			c := p.connect(t, v, "st")
+			c.send(subscribe(v, 3, filter))
+			body := c.want(0x90)
+			got := body[len(body)-1]
+			if ok && got != 1 || !ok && got != refusal {
+				t.Errorf("v%d %s: SUBACK % x", v, filter, body)
+			}
+			c.alive()
+			c.Close()
+		}
+	}
+	if p.metric(t, reasonSubscribe) == 0 {
+		t.Error("not counted")
+	}
+}
+
+func TestRouteDoesNotAllocate(t *testing.T) {
+	p := newProvince(t, Options{})
+	c := &conn{b: p.Broker, identity: "st"}
+	d, _ := p.reg.Get("st")
+	c.device.Store(&d)
+	if n := testing.AllocsPerRun(100, func() {
+		if _, ok := c.route("devices/st/telemetry"); !ok {
+			t.Fatal("refused")
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
