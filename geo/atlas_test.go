@@ -159,7 +159,7 @@ func TestPutReplaces(t *testing.T) {
 	if n, refused, err := a.PutRivers(t.Context(), strings.NewReader(collection(lineString("tien", `[[106,10],[106,10.1]]`)))); n != 1 || err != nil {
 		t.Fatal(n, refused, err)
 	}
-	if v, _ := a.River("tien"); v.LengthKM != 11.058 || v.Mouth != "" || !slices.Equal(riverIDs(a), builtIn) {
+	if v, _ := a.River("tien"); v.LengthKM != 11.061 || v.Mouth != "" || !slices.Equal(riverIDs(a), builtIn) {
 		t.Errorf("%+v among %v", v, riverIDs(a))
 	}
 	if n, refused, err := a.PutZones(t.Context(), strings.NewReader(collection())); n != 0 || refused == nil || len(refused) != 0 || err != nil {
