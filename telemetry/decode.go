@@ -14,7 +14,7 @@ import (
 
 // reading is the decoding of one message, or of one child's part of a gateway's.
 type reading struct {
-	out     *Batch
+	out     Batch // what was decoded before, and this message's
 	id      devices.ID
 	source  string
 	now     int64 // receive time, Unix ms
@@ -32,20 +32,20 @@ var errTooMany = errors.New("more than 10,000 observations")
 // now is the receive time in Unix ms; source names topic or route. Strings, booleans and null among the
 // values are attributes or absent, not metrics: passed over without a word.
 func DecodeTelemetry(id devices.ID, source string, payload []byte, now int64) Batch {
-	var b Batch
-	readTelemetry(&b, id, source, payload, now)
-	return b
+	return readTelemetry(Batch{}, id, source, payload, now)
 }
 
-func readTelemetry(out *Batch, id devices.ID, source string, payload []byte, now int64) {
+// readTelemetry adds one payload's to out.
+func readTelemetry(out Batch, id devices.ID, source string, payload []byte, now int64) Batch {
 	r := reading{out: out, id: id, source: source, now: now, payload: payload, obs: len(out.Observations), asides: len(out.SetAside)}
 	if len(payload) > MaxPayload {
-		r.refuse(TooMany, fmt.Sprintf("%d bytes", len(payload)))
-		return
+		r.refuse(TooMany, strconv.Itoa(len(payload))+" bytes")
+		return r.out
 	}
 	if isCBOR(payload) {
-		r.senmlCBOR(payload)
-		return
+		own := r // lives on the heap; r, of every other message, does not
+		own.senmlCBOR(payload)
+		return own.out
 	}
 	payload = bytes.TrimPrefix(payload, []byte("\xef\xbb\xbf")) // RFC 8259 §8.1: a parser may ignore it
 	s := scanner{b: payload}
@@ -55,7 +55,9 @@ func readTelemetry(out *Batch, id devices.ID, source string, payload []byte, now
 		err = r.object(&s)
 	case kindArray:
 		if looksLikeSenML(payload[s.i:]) {
-			err = r.senmlJSON(&s)
+			own, at := r, s
+			err = own.senmlJSON(&at)
+			r, s = own, at
 		} else {
 			err = r.array(&s)
 		}
@@ -75,6 +77,7 @@ func readTelemetry(out *Batch, id devices.ID, source string, payload []byte, now
 	case err != nil:
 		r.refuse(BadJSON, fmt.Sprintf("%v at byte %d", err, s.i))
 	}
+	return r.out
 }
 
 // refuse takes back what the message has given so far and sets all of it aside.
@@ -103,9 +106,14 @@ func (r *reading) add(metric string, at int64, v float64) error {
 	if len(r.out.Observations)-r.obs >= MaxObservations {
 		return errTooMany
 	}
+	if r.out.Observations == nil { // as many as there can be values: one allocation for the common message
+		r.out.Observations = make([]Observation, 0, min(max(bytes.Count(r.payload, colon)-2, 1), 64))
+	}
 	r.out.Observations = append(r.out.Observations, Observation{Device: r.id, Metric: metric, At: at, Seen: r.now, Value: v})
 	return nil
 }
+
+var colon = []byte{':'}
 
 // array reads [{"ts","values"}, ...]; an element of another shape is set aside alone.
 func (r *reading) array(s *scanner) error {
@@ -313,43 +321,43 @@ func (r *reading) find(metric string, start int) int {
 // DecodeGateway reads {"<device id>": <telemetry payload>, ...}; what is for a
 // device that isChild denies is set aside, with that part of the payload alone.
 func DecodeGateway(isChild func(devices.ID) bool, source string, payload []byte, now int64) Batch {
-	var b Batch
-	r := reading{out: &b, source: source, now: now, payload: payload}
+	r := reading{source: source, now: now, payload: payload}
 	if len(payload) > MaxPayload {
 		r.refuse(TooMany, fmt.Sprintf("%d bytes", len(payload)))
-		return b
+		return r.out
 	}
 	if err := whole(payload); err != nil {
 		r.refuse(BadJSON, err.Error())
-		return b
+		return r.out
 	}
 	s := scanner{b: payload}
 	if s.peek() != kindObject {
 		r.setAside(BadShape, "no object of devices", 1)
-		return b
+		return r.out
 	}
 	if err := s.open(); err != nil {
-		return b // whole has been through here
+		return r.out // whole has been through here
 	}
 	for first := true; ; first = false {
 		more, err := s.more('}', first)
 		if err != nil || !more {
-			return b
+			return r.out
 		}
 		name, err := s.key()
 		if err != nil {
-			return b
+			return r.out
 		}
 		part, err := s.skip()
 		if err != nil {
-			return b
+			return r.out
 		}
 		if len(name) > 64 || !isChild(devices.ID(name)) {
-			child := reading{out: &b, source: source, now: now, payload: part, obs: len(b.Observations), asides: len(b.SetAside)}
+			child := reading{out: r.out, source: source, now: now, payload: part, obs: len(r.out.Observations), asides: len(r.out.SetAside)}
 			child.setAside(NotChild, fmt.Sprintf("%.64q", name), 1)
+			r.out = child.out
 			continue
 		}
-		readTelemetry(&b, devices.ID(name), source+" "+string(name), part, now)
+		r.out = readTelemetry(r.out, devices.ID(name), source+" "+string(name), part, now)
 	}
 }
 

@@ -14,25 +14,24 @@ import (
 // points without a battery clock start in 1970, so At is our receive time.
 // A part of another type than the standard's is passed over, its siblings are kept.
 func DecodeNetJSON(id devices.ID, source string, payload []byte, now int64) Batch {
-	var b Batch
-	r := reading{out: &b, id: id, source: source, now: now, payload: payload}
+	r := reading{id: id, source: source, now: now, payload: payload}
 	if len(payload) > MaxPayload {
 		r.refuse(TooMany, fmt.Sprintf("%d bytes", len(payload)))
-		return b
+		return r.out
 	}
 	if err := whole(payload); err != nil {
 		r.refuse(BadJSON, err.Error())
-		return b
+		return r.out
 	}
 	doc := fields(payload)
 	kind := text(doc["type"])
 	if doc == nil || kind != "DeviceMonitoring" {
 		r.setAside(BadNetJSON, fmt.Sprintf("type is %.32q", kind), 1)
-		return b
+		return r.out
 	}
 	r.netjsonHost(doc)
 	r.netjsonInterfaces(doc)
-	return b
+	return r.out
 }
 
 func (r *reading) netjsonHost(doc map[string]json.RawMessage) {
