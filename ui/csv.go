@@ -1,0 +1,110 @@
+package ui
+
+import (
+	"encoding/csv"
+	"net/http"
+	"reflect"
+	"strconv"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+)
+
+// answer is a body written by ourselves: JSON, or CSV as it is made.
+type answer[T any] struct {
+	Body func(huma.Context)
+}
+
+func jsonAnswer[T any](s *Server, v T) *answer[T] {
+	return &answer[T]{func(ctx huma.Context) {
+		ctx.SetHeader("Content-Type", "application/json")
+		ctx.SetStatus(http.StatusOK)
+		// The client may have gone, which is nobody's fault.
+		_ = s.api.Marshal(ctx.BodyWriter(), "application/json", v)
+	}}
+}
+
+// csvPatience is how long a reader of a stream may stand still: it may hold a
+// store's iterator open.
+const csvPatience = 30 * time.Second
+
+// csvAnswer streams rows: not paged, in constant memory. An error in the midst
+// cuts the connection, so that half an answer is not taken for a whole one.
+func csvAnswer[T any](write func(*csvWriter) error) *answer[T] {
+	return &answer[T]{func(ctx huma.Context) {
+		_, w := humago.Unwrap(ctx)
+		ctx.SetHeader("Content-Type", "text/csv; charset=utf-8")
+		ctx.SetStatus(http.StatusOK)
+		cw := &csvWriter{control: http.NewResponseController(w)}
+		cw.w = csv.NewWriter(deadlineWriter{w, cw.control})
+		if err := write(cw); err != nil {
+			panic(http.ErrAbortHandler)
+		}
+		cw.w.Flush()
+		if cw.w.Error() != nil {
+			panic(http.ErrAbortHandler)
+		}
+	}}
+}
+
+// deadlineWriter gives each write of a buffer its own deadline.
+type deadlineWriter struct {
+	w http.ResponseWriter
+	c *http.ResponseController
+}
+
+func (d deadlineWriter) Write(b []byte) (int, error) {
+	// Without a deadline (no connection behind w) nothing is lost but the bound.
+	_ = d.c.SetWriteDeadline(time.Now().Add(csvPatience))
+	return d.w.Write(b)
+}
+
+// csvWriter writes RFC 4180 rows.
+type csvWriter struct {
+	w       *csv.Writer
+	control *http.ResponseController
+}
+
+// row writes one row; false when the reader has gone.
+func (c *csvWriter) row(fields ...string) bool {
+	for i, f := range fields {
+		fields[i] = harmless(f)
+	}
+	return c.w.Write(fields) == nil
+}
+
+// harmless keeps a spreadsheet from taking a name for a formula. Numbers stay as they are.
+func harmless(f string) string {
+	if f == "" {
+		return f
+	}
+	switch f[0] {
+	case '=', '+', '@', '\t', '\r':
+		return "'" + f
+	case '-':
+		if _, err := strconv.ParseFloat(f, 64); err != nil {
+			return "'" + f
+		}
+	}
+	return f
+}
+
+func number(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
+func integer(v int64) string  { return strconv.FormatInt(v, 10) }
+func boolean(v bool) string   { return strconv.FormatBool(v) }
+
+// csvToo documents an answer that is JSON of T, or CSV.
+func csvToo[T any](s *Server) func(*huma.Operation) {
+	return func(op *huma.Operation) {
+		op.Responses = map[string]*huma.Response{"200": {Description: "OK", Content: map[string]*huma.MediaType{
+			"application/json": {Schema: schemaOf[T](s.api.OpenAPI().Components.Schemas)},
+			"text/csv":         {Schema: &huma.Schema{Type: "string"}},
+		}}}
+	}
+}
+
+func schemaOf[T any](reg huma.Registry) *huma.Schema {
+	t := reflect.TypeFor[T]()
+	return reg.Schema(t, true, t.Name())
+}
