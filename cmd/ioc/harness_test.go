@@ -1,0 +1,161 @@
+//go:build process || bench
+
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// The binary under test is the normal build, made once by make.
+const iocBinary = "../../bin/ioc"
+
+// loopbackAddr finds the addresses in the line that tells them, HTTP first, in either format.
+var loopbackAddr = regexp.MustCompile(`127\.0\.0\.1:\d+`)
+
+// process is a running ioc that may be killed and started again on its own
+// folder and addresses.
+type process struct {
+	t     testing.TB
+	args  []string
+	env   []string
+	cmd   *exec.Cmd
+	Addrs Addrs
+
+	mu  sync.Mutex
+	log []string // its last lines, for a failure's message
+}
+
+// startProcess starts `ioc serve` on dir; addresses are chosen at the first start and kept.
+func startProcess(t testing.TB, dir string) *process {
+	t.Helper()
+	p := &process{t: t, env: []string{"IOC_ADMIN_PASSWORD=" + testPassword}}
+	config := filepath.Join(t.TempDir(), "ioc.yaml")
+	text := fmt.Sprintf("data_dir: %q\nhttp: {addr: \"127.0.0.1:0\"}\nmqtt: {addr: \"127.0.0.1:0\"}\nlog: {format: json}\n", dir)
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.args = []string{"serve", "--config", config}
+	p.start()
+	p.env = append(p.env, "IOC_HTTP_ADDR="+p.Addrs.HTTP[0], "IOC_MQTT_ADDR="+p.Addrs.MQTT[0])
+	t.Cleanup(func() { p.kill() })
+	return p
+}
+
+func (p *process) start() {
+	p.t.Helper()
+	p.cmd = exec.Command(iocBinary, p.args...)
+	p.cmd.Env = append(os.Environ(), p.env...)
+	p.cmd.Stdout = io.Discard
+	stderr, err := p.cmd.StderrPipe()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		p.t.Fatalf("%v (make build makes it)", err)
+	}
+	ready := make(chan Addrs, 1)
+	go p.read(stderr, ready)
+	select {
+	case a, ok := <-ready:
+		if !ok {
+			p.t.Fatalf("ioc ended at start:\n%s", p.tail())
+		}
+		p.Addrs = a
+	case <-time.After(60 * time.Second):
+		p.kill()
+		p.t.Fatalf("ioc is not ready after a minute:\n%s", p.tail())
+	}
+}
+
+// read keeps the last lines of the log and tells the addresses.
+func (p *process) read(r io.Reader, ready chan<- Addrs) {
+	defer close(ready)
+	for lines := bufio.NewScanner(r); lines.Scan(); {
+		line := lines.Text()
+		p.mu.Lock()
+		if p.log = append(p.log, line); len(p.log) > 50 {
+			p.log = p.log[1:]
+		}
+		p.mu.Unlock()
+		if !strings.Contains(line, "listening") {
+			continue
+		}
+		if found := loopbackAddr.FindAllString(line, -1); len(found) >= 2 {
+			select {
+			case ready <- Addrs{HTTP: found[:1], MQTT: found[1:2]}:
+			default:
+			}
+		}
+	}
+}
+
+func (p *process) tail() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return strings.Join(p.log, "\n")
+}
+
+// kill is kill -9.
+func (p *process) kill() {
+	if p.cmd == nil {
+		return
+	}
+	_ = p.cmd.Process.Kill()
+	_ = p.cmd.Wait()
+	p.cmd = nil
+}
+
+// stop is SIGTERM and says how it ended.
+func (p *process) stop() error {
+	if err := p.cmd.Process.Signal(os.Interrupt); err != nil {
+		return err
+	}
+	err := p.cmd.Wait()
+	p.cmd = nil
+	return err
+}
+
+// rss is the resident memory in bytes.
+func (p *process) rss() int64 {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.cmd.Process.Pid))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	pages, err := strconv.ParseInt(strings.Fields(string(text))[1], 10, 64)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return pages * int64(os.Getpagesize())
+}
+
+// runToEnd runs ioc until it ends by itself.
+func runToEnd(t testing.TB, env []string, args ...string) (string, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, iocBinary, args...)
+	cmd.Env = append(os.Environ(), env...)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+func contains(text string, parts ...string) bool {
+	for _, p := range parts {
+		if !strings.Contains(text, p) {
+			return false
+		}
+	}
+	return true
+}

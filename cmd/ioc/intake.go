@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"cuulong/devices"
+	"cuulong/devices/mqtt"
+	"cuulong/telemetry"
+)
+
+// intake carries what the edge received to where it belongs. This is the one
+// place where topics meet decoders.
+type intake struct {
+	registry *devices.Registry
+	ingest   *telemetry.Ingest
+	log      *slog.Logger
+}
+
+func (in *intake) handle(m mqtt.Message, done func(error)) {
+	now := time.Now()
+	source := m.Topic
+	var batch telemetry.Batch
+	switch {
+	case m.Gateway:
+		batch = telemetry.DecodeGateway(func(id devices.ID) bool {
+			return in.registry.IsChild(m.Device, id)
+		}, source, m.Payload, now.UnixMilli())
+	case m.Leaf == "telemetry":
+		batch = telemetry.DecodeTelemetry(m.Device, source, m.Payload, now.UnixMilli())
+	case m.Leaf == "netjson":
+		batch = telemetry.DecodeNetJSON(m.Device, source, m.Payload, now.UnixMilli())
+	case m.Leaf == "attributes":
+		var err error
+		if batch, err = in.attributes(m, source, now); err != nil {
+			done(err)
+			return
+		}
+	}
+	in.registry.Heard(m.Device, now)
+	// Also an empty batch goes this way, so that acknowledgements keep their order.
+	in.ingest.Submit(batch, func(err error) {
+		if errors.Is(err, telemetry.ErrSetAside) {
+			err = mqtt.ErrSetAside
+		}
+		done(err)
+	})
+}
+
+// attributes are recorded before the acknowledgement; what cannot be read is set aside.
+func (in *intake) attributes(m mqtt.Message, source string, now time.Time) (telemetry.Batch, error) {
+	attrs, err := telemetry.DecodeAttributes(m.Payload)
+	if err == nil {
+		err = in.registry.SetAttributes(context.Background(), m.Device, attrs)
+		var invalid *devices.FieldError
+		switch {
+		case err == nil:
+			return telemetry.Batch{}, nil
+		case errors.Is(err, devices.ErrNotFound), errors.As(err, &invalid):
+		default:
+			in.log.Error("attributes not recorded", "device", m.Device, "err", err)
+			return telemetry.Batch{}, err
+		}
+	}
+	return telemetry.Batch{SetAside: []telemetry.SetAside{{
+		Source: source, Reason: "bad_attributes", Detail: err.Error(), Payload: m.Payload, Seen: now.UnixMilli(),
+	}}}, nil
+}
+
+// heard notes whose values came, also those that a gateway carried.
+func heard(registry *devices.Registry, obs []telemetry.Observation) {
+	var last devices.ID
+	for i := range obs {
+		if obs[i].Device != last {
+			last = obs[i].Device
+			registry.Heard(last, time.UnixMilli(obs[i].Seen))
+		}
+	}
+}

@@ -1,0 +1,124 @@
+// Command ioc is the operations centre of a province in one binary.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// version is set by the build; a plain `go build` takes the commit it knows.
+var version = ""
+
+type cli struct {
+	Serve   serveCmd   `cmd:"" help:"Run the centre. Without a file: defaults and environment."`
+	Demo    demoCmd    `cmd:"" help:"Run the centre with a simulated province, on loopback, in a temporary data folder."`
+	Check   checkCmd   `cmd:"" help:"Say all that is wrong with a configuration file."`
+	Passwd  passwdCmd  `cmd:"" help:"Set an account's password in the data folder."`
+	Version versionCmd `cmd:"" help:"Print the version."`
+}
+
+type serveCmd struct {
+	Config string `help:"Configuration file (YAML)." placeholder:"FILE"`
+}
+
+func (c serveCmd) Run() error {
+	cfg, err := loadConfig(c.Config, false, os.Getenv)
+	if err != nil {
+		return err
+	}
+	return runUntilSignal(cfg, false)
+}
+
+type demoCmd struct{}
+
+func (demoCmd) Run() error {
+	cfg, err := loadConfig("", true, os.Getenv)
+	if err != nil {
+		return err
+	}
+	if cfg.DataDir == "" {
+		dir, err := os.MkdirTemp("", "ioc-demo-")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+		cfg.DataDir = dir
+	}
+	return runUntilSignal(cfg, true)
+}
+
+// runUntilSignal runs until SIGINT or SIGTERM; a second one ends at once.
+func runUntilSignal(cfg Config, demo bool) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+	return run(ctx, cfg, runOptions{demo: demo, logger: newLogger(os.Stderr, cfg.Log), out: os.Stdout})
+}
+
+type checkCmd struct {
+	File string `arg:"" help:"Configuration file (YAML)."`
+}
+
+func (c checkCmd) Run() error {
+	cfg, err := loadConfig(c.File, false, os.Getenv)
+	if err != nil {
+		return err
+	}
+	for _, w := range cfg.warnings {
+		fmt.Println("note:", w)
+	}
+	fmt.Printf("%s: nothing wrong\n", c.File)
+	return nil
+}
+
+type versionCmd struct{}
+
+func (versionCmd) Run() error {
+	fmt.Println("ioc", versionText())
+	return nil
+}
+
+func versionText() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" && len(s.Value) >= 12 {
+				return s.Value[:12]
+			}
+		}
+	}
+	return "unknown"
+}
+
+func newLogger(w io.Writer, c LogConfig) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(c.Level)) // checked with the configuration
+	o := &slog.HandlerOptions{Level: level}
+	if c.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, o))
+	}
+	return slog.New(slog.NewTextHandler(w, o))
+}
+
+func main() {
+	var c cli
+	ctx := kong.Parse(&c,
+		kong.Name("ioc"),
+		kong.Description("Cửu Long: the operations centre of a delta province."),
+		kong.UsageOnError())
+	if err := ctx.Run(); err != nil && !errors.Is(err, context.Canceled) {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/term"
+
+	"cuulong/ui/access"
+)
+
+// passwdCmd is for the lost administrator: whoever may write the data folder
+// may set a password there, also while the server runs.
+type passwdCmd struct {
+	User   string `arg:"" help:"Account, as admin."`
+	Config string `help:"Configuration file (YAML) that names the data folder." placeholder:"FILE"`
+}
+
+func (c passwdCmd) Run() error {
+	cfg, err := loadConfig(c.Config, false, os.Getenv)
+	if err != nil {
+		return err
+	}
+	password, err := askPassword(os.Stdin, c.User)
+	if err != nil {
+		return err
+	}
+	return setPassword(context.Background(), cfg.DataDir, c.User, password)
+}
+
+func setPassword(ctx context.Context, dir, user, password string) error {
+	// Opening would make an empty province of a mistyped path.
+	if _, err := os.Stat(filepath.Join(dir, "records.db")); err != nil {
+		return fmt.Errorf("%s is not a data folder of ioc: %w", dir, err)
+	}
+	if err := checkVersion(dir); err != nil {
+		return err
+	}
+	db, err := openRecords(dir)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	control, err := access.Open(ctx, db)
+	if err != nil {
+		return err
+	}
+	return control.SetPassword(ctx, user, password)
+}
+
+// askPassword asks twice at a terminal without echo, and reads one line otherwise.
+func askPassword(in *os.File, user string) (string, error) {
+	fd := int(in.Fd())
+	if !term.IsTerminal(fd) {
+		line, err := bufio.NewReader(io.LimitReader(in, 4096)).ReadString('\n')
+		if err != nil && !errors.Is(err, io.EOF) {
+			return "", err
+		}
+		return strings.TrimRight(line, "\r\n"), nil
+	}
+	fmt.Fprintf(os.Stderr, "New password for %s: ", user)
+	first, err := term.ReadPassword(fd)
+	fmt.Fprintln(os.Stderr)
+	if err != nil {
+		return "", err
+	}
+	fmt.Fprint(os.Stderr, "The same again: ")
+	second, err := term.ReadPassword(fd)
+	fmt.Fprintln(os.Stderr)
+	if err != nil {
+		return "", err
+	}
+	if string(first) != string(second) {
+		return "", errors.New("the two differ; nothing was changed")
+	}
+	return string(first), nil
+}

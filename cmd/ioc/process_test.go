@@ -1,0 +1,154 @@
+//go:build process
+
+package main
+
+import (
+	"context"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"cuulong/cmd/fieldsim/field"
+)
+
+// loadLogins registers n stations for a load and returns who they are.
+func loadLogins(t testing.TB, c *client, n int) []field.Login {
+	t.Helper()
+	api := &field.API{URL: c.base, Token: c.token()}
+	byID, err := api.Register(t.Context(), field.LoadDevices(n), filepath.Join(t.TempDir(), "logins.json"), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	logins := make([]field.Login, n)
+	for i := range logins {
+		logins[i] = byID[field.LoadDevice(i)]
+	}
+	return logins
+}
+
+// Ten times kill -9 under 2,000 messages a second: by the publishers' own
+// ledger nothing that was acknowledged is lost, and nothing is there twice.
+func TestProcessKillLosesNothingAcknowledged(t *testing.T) {
+	kills := 10
+	if s := os.Getenv("PROCESS_SEEDS"); s != "" {
+		n, err := strconv.Atoi(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		kills = n
+	}
+	seed := uint64(time.Now().UnixNano())
+	if s := os.Getenv("PROCESS_SEED"); s != "" {
+		n, err := strconv.ParseUint(s, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seed = n
+	}
+	t.Logf("PROCESS_SEED=%d, %d kills", seed, kills)
+	random := rand.New(rand.NewPCG(seed, 0))
+
+	p := startProcess(t, filepath.Join(t.TempDir(), "data"))
+	c := login(t, p.Addrs.HTTP[0])
+	const connections = 20
+	logins := loadLogins(t, c, connections)
+	ledger := filepath.Join(t.TempDir(), "ledger")
+
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	type outcome struct {
+		field.LoadResult
+		err error
+	}
+	ended := make(chan outcome, 1)
+	go func() {
+		// Far longer than the kills take: the load is ended below.
+		r, err := field.Load(ctx, field.LoadOptions{
+			Broker: p.Addrs.MQTT[0], Logins: logins, Connections: connections, Inflight: 64,
+			Rate: 2000, QoS: 1, Version: 5, Messages: int64(2000 * 3 * kills), Ledger: ledger, Seed: seed, Drain: time.Minute,
+		})
+		ended <- outcome{r, err}
+	}()
+	for i := range kills {
+		wait := time.Duration(500+random.IntN(2000)) * time.Millisecond
+		select {
+		case o := <-ended:
+			t.Fatalf("the load ended before kill %d: %+v", i, o)
+		case <-time.After(wait):
+		}
+		p.kill()
+		p.start()
+	}
+	o := <-ended
+	if o.err != nil {
+		t.Fatal(o.err)
+	}
+	t.Logf("sent %d, acknowledged %d, resent %d, reconnects %d", o.Sent, o.Acked, o.Resent, o.Reconnects)
+	if o.Unacked != 0 || o.Strange != 0 || o.Acked != o.Sent || o.Reconnects < int64(kills) {
+		t.Errorf("load: %+v", o.LoadResult)
+	}
+	c = login(t, p.Addrs.HTTP[0])
+	api := &field.API{URL: c.base, Token: c.token()}
+	verdict, err := field.Audit(t.Context(), ledger, api.Stored)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("audit: %+v", verdict)
+	if !verdict.OK() || verdict.Acked == 0 || verdict.Stored < verdict.Acked {
+		t.Errorf("the store does not hold what was acknowledged: %+v", verdict)
+	}
+	if err := p.stop(); err != nil {
+		t.Errorf("orderly stop: %v", err)
+	}
+}
+
+// An orderly stop under load: exit 0 within 5 s, nothing acknowledged lost.
+func TestProcessStopsInOrderUnderLoad(t *testing.T) {
+	p := startProcess(t, filepath.Join(t.TempDir(), "data"))
+	c := login(t, p.Addrs.HTTP[0])
+	logins := loadLogins(t, c, 10)
+	ledger := filepath.Join(t.TempDir(), "ledger")
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		_, err := field.Load(ctx, field.LoadOptions{Broker: p.Addrs.MQTT[0], Logins: logins, Connections: 10, Rate: 2000, QoS: 1, Ledger: ledger})
+		ended <- err
+	}()
+	eventually(t, "observations arrive", func() bool { _, ok := c.latest(string(field.LoadDevice(3)), field.LoadMetrics[0]); return ok })
+	begun := time.Now()
+	if err := p.stop(); err != nil {
+		t.Errorf("exit: %v\n%s", err, p.tail())
+	}
+	if took := time.Since(begun); took > 5*time.Second {
+		t.Errorf("stopping took %v", took)
+	}
+	cancel()
+	if err := <-ended; err != nil && ctx.Err() == nil {
+		t.Error(err)
+	}
+	p.start()
+	c = login(t, p.Addrs.HTTP[0])
+	verdict, err := field.Audit(t.Context(), ledger, (&field.API{URL: c.base, Token: c.token()}).Stored)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !verdict.OK() || verdict.Acked == 0 {
+		t.Errorf("audit: %+v", verdict)
+	}
+}
+
+// A port that another program holds is named, and nothing is left behind.
+func TestProcessNamesATakenPort(t *testing.T) {
+	p := startProcess(t, filepath.Join(t.TempDir(), "data"))
+	out, err := runToEnd(t, []string{"IOC_HTTP_ADDR=" + p.Addrs.HTTP[0], "IOC_MQTT_ADDR=127.0.0.1:0", "IOC_DATA_DIR=" + t.TempDir()}, "serve")
+	if err == nil || !contains(out, p.Addrs.HTTP[0], "in use", "http.addr") {
+		t.Errorf("%v: %s", err, out)
+	}
+	out, err = runToEnd(t, []string{"IOC_HTTP_ADDR=127.0.0.1:0", "IOC_MQTT_ADDR=" + p.Addrs.MQTT[0], "IOC_DATA_DIR=" + t.TempDir()}, "serve")
+	if err == nil || !contains(out, p.Addrs.MQTT[0], "in use", "mqtt.addr") {
+		t.Errorf("%v: %s", err, out)
+	}
+}

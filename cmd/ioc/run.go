@@ -1,0 +1,287 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"cuulong/alerts"
+	"cuulong/devices"
+	"cuulong/devices/mqtt"
+	"cuulong/geo"
+	"cuulong/telemetry"
+	"cuulong/telemetry/tsdb"
+	"cuulong/ui"
+	"cuulong/ui/access"
+)
+
+// drainTime bounds an orderly stop; after it connections are cut.
+const drainTime = 3 * time.Second
+
+// Addrs are the addresses that a running ioc listens on.
+type Addrs struct {
+	HTTP, MQTT []string
+}
+
+// runOptions are what run needs beside its configuration.
+type runOptions struct {
+	demo   bool
+	logger *slog.Logger
+	out    io.Writer   // what a person must read once: first password, login link
+	ready  func(Addrs) // nil: nobody waits
+}
+
+// run is the whole server, in the order in which it starts; its defers are the
+// order in which it stops: listeners, edge, ingest, engine, hub, stores, records.
+func run(ctx context.Context, cfg Config, o runOptions) error {
+	log := o.logger
+	for _, w := range cfg.warnings {
+		log.Warn(w)
+	}
+
+	// What it stands on.
+	dir, err := openDataDir(cfg.DataDir)
+	if err != nil {
+		return err
+	}
+	defer dir.close()
+	db, err := openRecords(dir.path)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	metrics := prometheus.NewRegistry()
+	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+
+	// Records.
+	control, err := access.Open(ctx, db)
+	if err != nil {
+		return err
+	}
+	if err := firstAdmin(ctx, control, cfg.adminPassword, o.out); err != nil {
+		return err
+	}
+	atlas, err := geo.Open(ctx, db)
+	if err != nil {
+		return err
+	}
+	const onRiverM = 3000 // a station farther from every centre line stands on no river
+	registry, err := devices.Open(ctx, db, func(p geo.Point) (geo.Chainage, bool) { return atlas.Snap(p, onRiverM) })
+	if err != nil {
+		return err
+	}
+
+	// Series.
+	series, err := tsdb.Open(dir.series(), tsdb.Options{Logger: log})
+	if err != nil {
+		return err
+	}
+	defer closing(log, "series", series.Close)
+	latest := telemetry.NewLatest()
+	if err := latest.Load(ctx, series); err != nil {
+		return err
+	}
+	var province *demoProvince
+	if o.demo {
+		if province, err = seedDemo(ctx, registry, atlas, latest, series, time.Now()); err != nil {
+			return err
+		}
+	}
+	for _, ob := range latest.All() {
+		registry.Heard(ob.Device, time.UnixMilli(ob.Seen))
+	}
+
+	// Judgement and face. The engine tells the face, the face asks the engine.
+	var face *ui.Server
+	engine, err := alerts.Open(ctx, db, alerts.Options{
+		Registry: registry, Atlas: atlas, Latest: latest, Logger: log, Metrics: metrics,
+		OnEvent: func(e alerts.Event) { face.Event(e) },
+	})
+	if err != nil {
+		return err
+	}
+	if o.demo {
+		if err := province.rules(ctx, engine); err != nil {
+			return err
+		}
+	}
+	httpListeners, err := listen("http.addr", cfg.HTTP.Addr)
+	if err != nil {
+		return err
+	}
+	defer closeAll(httpListeners)
+	mqttListeners, err := listenMQTT(cfg.MQTT)
+	if err != nil {
+		return err
+	}
+	defer closeAll(mqttListeners)
+	face, err = ui.New(ui.Options{
+		Access: control, Registry: registry, Atlas: atlas, Latest: latest, Store: series, Alerts: engine,
+		DB: db, Logger: log, Metrics: metrics, Ready: series.Err, Version: versionText(), Demo: o.demo,
+		MQTTAddr: mqttListeners[0].Addr().String(), Locale: cfg.Locale,
+	})
+	if err != nil {
+		return err
+	}
+	defer closing(log, "live hub", face.Close)
+
+	// What changes on one side is told to the others.
+	registry.OnChange(func(c devices.Change) { face.DeviceChanged(c); engine.Rescope() })
+	atlas.OnChange(func() { registry.Resnap(); engine.Rescope() })
+
+	// From here on things run.
+	var running sync.WaitGroup
+	defer running.Wait()
+	engineCtx, stopEngine := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopEngine()
+	if cfg.Alerts.Enabled {
+		running.Go(func() {
+			if err := engine.Run(engineCtx); err != nil && !errors.Is(err, context.Canceled) {
+				log.Error("alarm engine stopped", "err", err)
+			}
+		})
+	}
+	var edge *mqtt.Broker
+	ingest := telemetry.NewIngest(telemetry.Options{
+		Log: series, Store: series, Latest: latest, Logger: log, Metrics: metrics,
+		OnStored: func(obs []telemetry.Observation) {
+			heard(registry, obs)
+			if cfg.Alerts.Enabled {
+				engine.Observe(obs)
+			}
+			face.Mark(obs)
+		},
+		OnCommit: func() { edge.Flush() },
+	})
+	defer closing(log, "ingest", ingest.Close)
+	edge, err = mqtt.New(mqtt.Options{
+		Registry: registry, Log: log, Metrics: metrics,
+		Handle: (&intake{registry: registry, ingest: ingest, log: log}).handle,
+	})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+		defer cancel()
+		if err := edge.Close(stop); err != nil {
+			log.Warn("edge did not drain", "err", err)
+		}
+	}()
+
+	// Listeners last.
+	failed := make(chan error, len(httpListeners)+len(mqttListeners))
+	for _, l := range mqttListeners {
+		running.Go(func() {
+			if err := edge.Serve(l); err != nil {
+				failed <- fmt.Errorf("mqtt listener %s: %w", l.Addr(), err)
+			}
+		})
+	}
+	server := &http.Server{
+		Handler:           face,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	scheme := "http"
+	if cfg.HTTP.Cert != "" {
+		cert, err := loadCertificate(cfg.HTTP.Cert, cfg.HTTP.Key)
+		if err != nil {
+			return fmt.Errorf("http.cert: %w", err)
+		}
+		tlsConfig := cert.config()
+		tlsConfig.NextProtos = []string{"http/1.1"} // the live socket upgrades HTTP/1.1
+		for i, l := range httpListeners {
+			httpListeners[i] = tls.NewListener(l, tlsConfig)
+		}
+		scheme = "https"
+	}
+	for _, l := range httpListeners {
+		running.Go(func() {
+			if err := server.Serve(l); err != nil && !errors.Is(err, http.ErrServerClosed) {
+				failed <- fmt.Errorf("http listener %s: %w", l.Addr(), err)
+			}
+		})
+	}
+	defer func() {
+		face.Close() // hijacked sockets are the hub's to end; Shutdown does not know them
+		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+		defer cancel()
+		if err := server.Shutdown(stop); err != nil {
+			server.Close()
+		}
+	}()
+
+	addrs := Addrs{HTTP: addrsOf(httpListeners), MQTT: addrsOf(mqttListeners)}
+	log.Info("listening", "http", addrs.HTTP, "mqtt", addrs.MQTT, "data", dir.path, "version", versionText())
+	if o.demo {
+		link, err := control.LoginLink("admin")
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(o.out, "\n  Cửu Long: %s://%s\n  log in once: %s://%s/#login=%s\n\n", scheme, addrs.HTTP[0], scheme, addrs.HTTP[0], link)
+		running.Go(func() { province.speak(ctx, log, addrs.MQTT[0]) })
+	}
+	if o.ready != nil {
+		o.ready(addrs)
+	}
+	select {
+	case <-ctx.Done():
+		log.Info("stopping")
+		return nil
+	case err := <-failed:
+		return err
+	}
+}
+
+// firstAdmin makes the first administrator and prints a random password once.
+func firstAdmin(ctx context.Context, control *access.Control, password string, out io.Writer) error {
+	made, random, err := control.FirstAdmin(ctx, password)
+	if err != nil {
+		return fmt.Errorf("first administrator: %w", err)
+	}
+	if made && random != "" {
+		fmt.Fprintf(out, "\n  user: admin\n  password: %s   (shown this once)\n", random)
+	}
+	return nil
+}
+
+// listenMQTT opens the plain and, where asked, the TLS listeners; the plain ones come first.
+func listenMQTT(c MQTTConfig) ([]net.Listener, error) {
+	plain, err := listen("mqtt.addr", c.Addr)
+	if err != nil || c.TLSAddr == "" {
+		return plain, err
+	}
+	cert, err := loadCertificate(c.Cert, c.Key)
+	if err != nil {
+		closeAll(plain)
+		return nil, fmt.Errorf("mqtt.cert: %w", err)
+	}
+	secure, err := listen("mqtt.tls_addr", c.TLSAddr)
+	if err != nil {
+		closeAll(plain)
+		return nil, err
+	}
+	for _, l := range secure {
+		plain = append(plain, tls.NewListener(l, cert.config()))
+	}
+	return plain, nil
+}
+
+func closing(log *slog.Logger, what string, f func() error) {
+	if err := f(); err != nil {
+		log.Error("closing "+what, "err", err)
+	}
+}
