@@ -1,0 +1,93 @@
+// The HTTP API, as pages use it. Every refusal becomes a Problem (RFC 9457).
+
+export interface FieldError {
+  location: string;
+  message: string;
+}
+
+export class Problem extends Error {
+  constructor(
+    /** HTTP status; 0 when the server could not be reached. */
+    readonly status: number,
+    readonly title: string,
+    readonly detail: string,
+    readonly errors: FieldError[] = [],
+    /** Seconds the server asks us to wait (Retry-After), if it says so. */
+    readonly retryAfter?: number,
+  ) {
+    super(detail || title);
+  }
+
+  /** What the server says of one field: `name`, `position.lon`, `metrics[0].metric`. */
+  field(name: string): string | undefined {
+    return this.errors.find((e) => {
+      const at = e.location.replace(/^body\.?/, '').replace(/^\$\.?/, '');
+      return at === name || at.startsWith(name + '.') || at.startsWith(name + '[');
+    })?.message;
+  }
+}
+
+let onUnauthorised: () => void = () => {};
+/** Called whenever the server says 401 to anything but a log-in. */
+export function whenUnauthorised(f: () => void): void {
+  onUnauthorised = f;
+}
+
+async function problemOf(res: Response): Promise<Problem> {
+  const retry = Number(res.headers.get('Retry-After'));
+  let body: { title?: string; detail?: string; errors?: FieldError[] } = {};
+  try {
+    body = (await res.json()) as typeof body;
+  } catch {
+    // Not JSON: the status alone must do.
+  }
+  return new Problem(
+    res.status,
+    body.title ?? res.statusText,
+    body.detail ?? '',
+    body.errors ?? [],
+    Number.isFinite(retry) && retry > 0 ? retry : undefined,
+  );
+}
+
+/** One request; resolves with the decoded JSON body, undefined for 204. */
+export async function call<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
+  let res: Response;
+  try {
+    res = await fetch(path, {
+      method,
+      credentials: 'same-origin',
+      headers: body === undefined ? { Accept: 'application/json' } : { Accept: 'application/json', 'Content-Type': 'application/json' },
+      body: body === undefined ? undefined : typeof body === 'string' ? body : JSON.stringify(body),
+      signal,
+    });
+  } catch (cause) {
+    if (signal?.aborted) throw cause;
+    throw new Problem(0, 'unreachable', '');
+  }
+  if (!res.ok) {
+    const problem = await problemOf(res);
+    if (res.status === 401 && !path.endsWith('/session')) onUnauthorised();
+    throw problem;
+  }
+  if (res.status === 204) return undefined as T;
+  return (await res.json()) as T;
+}
+
+export const get = <T>(path: string, signal?: AbortSignal): Promise<T> => call<T>('GET', path, undefined, signal);
+export const post = <T>(path: string, body?: unknown): Promise<T> => call<T>('POST', path, body ?? {});
+export const put = <T>(path: string, body: unknown): Promise<T> => call<T>('PUT', path, body);
+export const del = (path: string): Promise<void> => call<void>('DELETE', path);
+
+/** All pages of a list. */
+export async function list<T>(path: string, signal?: AbortSignal): Promise<T[]> {
+  const all: T[] = [];
+  let cursor = '';
+  do {
+    const query = (path.includes('?') ? '&' : '?') + 'limit=1000' + (cursor ? `&cursor=${encodeURIComponent(cursor)}` : '');
+    const page = await get<{ items: T[] | null; next?: string }>(path + query, signal);
+    all.push(...(page.items ?? []));
+    cursor = page.next ?? '';
+  } while (cursor);
+  return all;
+}

@@ -1,0 +1,52 @@
+// Sentences about values, in the reader's language. Read inside components only.
+
+import type { Alarm, Device, Metric, Rule } from '../api/types';
+import { formatNumber, formatUnit, formatValue, THIN } from '../format/number';
+import { prefs, t } from '../i18n/locale.svelte';
+import type { Province } from './province.svelte';
+
+export const lang = () => prefs.locale;
+
+export function metricTitle(p: Province, metric: string | undefined): string {
+  const m = metric ? p.metrics.get(metric) : undefined;
+  if (!m) return metric ?? '';
+  return lang() === 'vi' ? m.title_vi : m.title_en;
+}
+export function metricUnit(p: Province, metric: string | undefined): string {
+  return formatUnit(metric ? p.metrics.get(metric)?.unit : undefined);
+}
+export function valueText(p: Province, metric: string | undefined, v: number | undefined): string {
+  return formatValue(v, metric ?? '', (metric ? p.metrics.get(metric)?.decimals : undefined) ?? 1, lang());
+}
+export function valueWithUnit(p: Province, metric: string | undefined, v: number | undefined): string {
+  const unit = metricUnit(p, metric);
+  return valueText(p, metric, v) + (unit && v !== undefined ? THIN + unit : '');
+}
+/** A threshold as it was set, not rounded. */
+export function limitText(v: number): string {
+  const decimals = Math.min(3, Math.max(1, (String(v).split('.')[1] ?? '').length));
+  return formatNumber(v, lang(), Number.isInteger(v) && Math.abs(v) >= 10 ? 0 : decimals);
+}
+export function riverPlace(p: Province, d: Device | undefined): string {
+  if (!d?.chainage) return '';
+  const river = p.rivers.get(d.chainage.river)?.name ?? d.chainage.river;
+  return t('riverKm', { river, km: formatNumber(d.chainage.km, lang(), 1) });
+}
+export function alarmTitle(p: Province, a: Alarm): string {
+  return a.title || ruleOf(p, a)?.title || metricTitle(p, a.metric) || a.rule;
+}
+export function ruleOf(p: Province, a: Alarm): Rule | undefined {
+  return p.rules.find((r) => r.id === a.rule);
+}
+export function alarmMetric(p: Province, a: Alarm): string | undefined {
+  return a.metric ?? ruleOf(p, a)?.metric;
+}
+export function subjectName(p: Province, a: Alarm): string {
+  return p.devices.get(a.subject)?.name ?? a.subject;
+}
+/** The value now if we have it, else the one of the alarm. */
+export function liveValue(p: Province, a: Alarm): number {
+  const metric = alarmMetric(p, a);
+  return (metric ? p.readings(a.subject).get(metric)?.v : undefined) ?? a.value;
+}
+export const metricsSorted = (p: Province): Metric[] => [...p.metrics.values()].sort((a, b) => a.name.localeCompare(b.name));
