@@ -108,7 +108,7 @@ func (h *hook) OnPacketEncode(cl *mochi.Client, pk packets.Packet) packets.Packe
 	switch {
 	case pk.ReasonCode == 0:
 		pk.Properties.MaximumPacketSize = uint32(h.b.o.MaxPacket)
-	case cl.Properties.ProtocolVersion < 5:
+	case cl.Properties.ProtocolVersion != 5:
 		pk.ReasonCode = v3Connack(pk.ReasonCode)
 	}
 	if pk.ReasonCode != 0 {

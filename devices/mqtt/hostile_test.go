@@ -1,0 +1,254 @@
+package mqtt
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"cuulong/devices"
+)
+
+// Whatever a stranger sends first ends that connection and nothing else.
+func TestHostileStrangers(t *testing.T) {
+	p := newProvince(t, Options{})
+	bystander := p.connect(t, 5, "other")
+	good := p.hello(4, "st").bytes()
+	reserved, version, name := bytes.Clone(good), bytes.Clone(good), bytes.Clone(good)
+	reserved[9] |= 1
+	version[8] = 6
+	name[4] = 'X'
+	for what, c := range map[string]struct {
+		bytes  []byte
+		reason string
+		ack    byte // CONNACK code, 0 for none
+	}{
+		"HTTP":                      {[]byte("GET / HTTP/1.1\r\n\r\n"), reasonMalformed, 0},
+		"TLS":                       {[]byte{0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3}, reasonMalformed, 0},
+		"PINGREQ first":             {ping, reasonMalformed, 0},
+		"PUBLISH first":             {publish(4, "devices/st/telemetry", 1, 1, nil), reasonMalformed, 0},
+		"CONNECT with flags":        {[]byte{0x11, 0}, reasonMalformed, 0},
+		"empty CONNECT":             {[]byte{0x10, 0}, reasonMalformed, 0},
+		"truncated CONNECT":         {packet(0x10, good[2:20]...), reasonMalformed, 0},
+		"CONNECT of 256 MB":         {[]byte{0x10, 0xff, 0xff, 0xff, 0x7f}, reasonMalformed, 0},
+		"length that does not end":  {[]byte{0x10, 0xff, 0xff, 0xff, 0xff, 1}, reasonMalformed, 0},
+		"CONNECT with reserved bit": {reserved, reasonMalformed, 1},
+		"CONNECT of version 6":      {version, reasonMalformed, 1},
+		"CONNECT of XQTT":           {name, reasonMalformed, 1},
+		"v5 properties beyond end":  {packet(0x10, join(str("MQTT"), []byte{5, 2, 0, 60, 0x7f, 0x11}, str("a"))...), reasonMalformed, 0},
+		"v5 unknown property":       {packet(0x10, join(str("MQTT"), []byte{5, 2, 0, 60, 2, 0x99, 1}, str("a"))...), reasonMalformed, 0},
+	} {
+		before := p.metric(t, c.reason)
+		conn := dial(t, p.addr)
+		conn.send(c.bytes)
+		if c.ack != 0 {
+			if ack := conn.want(0x20); ack[1] != c.ack {
+				t.Errorf("%s: CONNACK % x", what, ack)
+			}
+		}
+		conn.wantEnd(0)
+		eventually(t, what+" is counted", func() bool { return p.metric(t, c.reason) == before+1 })
+		bystander.alive()
+	}
+}
+
+// Whatever a logged-in device sends ends that connection and nothing else.
+func TestHostileDevices(t *testing.T) {
+	p := newProvince(t, Options{})
+	bystander := p.connect(t, 5, "other")
+	telemetry := str("devices/st/telemetry")
+	for what, c := range map[string]struct {
+		v      byte
+		bytes  []byte
+		reason string
+		end    byte // v5 DISCONNECT reason, 0 for none
+	}{
+		"truncated SUBSCRIBE":           {5, packet(0x82, join(u16(1), []byte{0}, str("devices/st/commands"))...), reasonMalformed, 0},
+		"truncated SUBSCRIBE of v4":     {4, packet(0x82, join(u16(1), str("devices/st/commands"))...), reasonMalformed, 0},
+		"SUBSCRIBE without filters":     {5, packet(0x82, 0, 1, 0), reasonMalformed, 0x82},
+		"SUBSCRIBE with wrong flags":    {4, []byte{0x80, 0}, reasonMalformed, 0},
+		"both QoS bits":                 {4, packet(0x36, telemetry...), reasonMalformed, 0},
+		"DUP at QoS 0":                  {4, packet(0x38, telemetry...), reasonMalformed, 0},
+		"PUBLISH without id":            {5, publish(5, "devices/st/telemetry", 1, 0, nil), reasonMalformed, 0x82},
+		"PUBLISH to a wildcard":         {5, publish(5, "devices/+/telemetry", 1, 1, nil), reasonMalformed, 0x82},
+		"PUBLISH without topic":         {4, packet(0x30, 0, 0), reasonMalformed, 0},
+		"empty PUBLISH":                 {4, []byte{0x30, 0}, reasonMalformed, 0},
+		"topic beyond the end":          {4, packet(0x30, 0xff, 0xff, 'a'), reasonMalformed, 0},
+		"topic with NUL":                {4, publish(4, "devices/st\x00/telemetry", 1, 1, nil), reasonMalformed, 0},
+		"topic not UTF-8":               {4, publish(4, "devices/st/\xff\xfe", 1, 1, nil), reasonMalformed, 0},
+		"v5 properties beyond the end":  {5, packet(0x32, join(telemetry, u16(1), []byte{0x7f, 1})...), reasonMalformed, 0},
+		"v5 user property cut":          {5, packet(0x32, join(telemetry, u16(1), []byte{3, 0x26, 0, 9})...), reasonMalformed, 0},
+		"v5 subscription id in PUBLISH": {5, packet(0x32, join(telemetry, u16(1), []byte{2, 0x0b, 1})...), reasonMalformed, 0x82},
+		"packet of 256 MB":              {4, []byte{0x30, 0xff, 0xff, 0xff, 0x7f}, reasonOversize, 0},
+		"length that does not end":      {4, []byte{0x30, 0xff, 0xff, 0xff, 0xff, 1}, reasonMalformed, 0},
+		"second CONNECT":                {5, p.hello(5, "st").bytes(), reasonMalformed, 0x82},
+		"second CONNECT of v4":          {4, p.hello(4, "st").bytes(), reasonMalformed, 0},
+		"CONNACK":                       {4, []byte{0x20, 2, 0, 0}, reasonMalformed, 0},
+		"type 0":                        {4, []byte{0, 0}, reasonMalformed, 0},
+		"AUTH":                          {5, []byte{0xf0, 2, 0x18, 0}, reasonMalformed, 0x82},
+		"garbage":                       {4, []byte("Bản tin mực nước, Hà Nội"), reasonMalformed, 0},
+	} {
+		before := p.metric(t, c.reason)
+		conn := p.connect(t, c.v, "st")
+		conn.send(c.bytes)
+		conn.wantEnd(c.end)
+		eventually(t, what+" is counted", func() bool { return p.metric(t, c.reason) == before+1 })
+		bystander.alive()
+	}
+	if len(p.inbox) != 0 {
+		t.Errorf("%d messages were handled", len(p.inbox))
+	}
+	bystander.Close()
+	eventually(t, "nothing is left", func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return len(p.conns)+len(p.byID)+len(p.byDevice) == 0 && p.server.Clients.Len() == 0
+	})
+}
+
+// After a panic inside mochi the session is gone and the device may come back.
+func TestComeBackAfterAPanic(t *testing.T) {
+	p := newProvince(t, Options{})
+	for range 3 {
+		c := p.connect(t, 5, "st")
+		c.send(subscribe(5, 1, "devices/st/commands"))
+		c.want(0x90)
+		c.send(packet(0x82, join(u16(1), []byte{0}, str("x"))...))
+		c.wantEnd(0)
+	}
+	c := p.connect(t, 5, "st")
+	c.alive()
+	if n := p.metric(t, ""); n != 1 {
+		t.Errorf("%v connections", n)
+	}
+}
+
+// A client that never reads its acknowledgements is ended by the write
+// deadline and holds up nobody.
+func TestClientThatNeverReads(t *testing.T) {
+	p := newProvince(t, Options{WriteTimeout: 50 * time.Millisecond, Handle: func(m Message, done func(error)) { done(nil) }})
+	// A pipe has no buffers: the first write blocks.
+	near, far := net.Pipe()
+	defer far.Close()
+	far.SetDeadline(time.Now().Add(patience))
+	p.accept(near)
+	c := &client{t: t, v: 4, Conn: far}
+	if _, err := far.Write(p.hello(4, "st").bytes()); err != nil {
+		t.Fatal(err)
+	}
+	io.ReadFull(far, make([]byte, 4))
+	bystander := p.connect(t, 4, "other")
+	if _, err := c.Write(publish(4, "devices/st/telemetry", 1, 1, nil)); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it is ended", func() bool { p.Flush(); return p.metric(t, "") == 1 })
+	bystander.alive()
+}
+
+// recorder keeps log lines.
+type recorder struct {
+	mu sync.Mutex
+	bytes.Buffer
+}
+
+func (r *recorder) Write(b []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.Buffer.Write(b)
+}
+
+func TestRepeatedRefusalsAreLoggedOncePerBurst(t *testing.T) {
+	var log recorder
+	r, _, err := newRefusals(slog.New(slog.NewTextHandler(&log, nil)), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 500 {
+		r.count(reasonTopic, "st@10.0.0.7", strings.Repeat("x", 1000))
+	}
+	r.count(reasonTopic, "other@10.0.0.8", "y")
+	if n := strings.Count(log.String(), "\n"); n != 2 || !strings.Contains(log.String(), "st@10.0.0.7") || log.Len() > 1000 {
+		t.Errorf("%d lines:\n%s", n, log.String())
+	}
+	r.sweep()
+	if !strings.Contains(log.String(), "count=499") {
+		t.Errorf("the rest is not told:\n%s", log.String())
+	}
+	r.sweep()
+	if n := strings.Count(log.String(), "\n"); n != 3 || len(r.bursts) != 0 {
+		t.Errorf("%d lines, %d bursts kept", n, len(r.bursts))
+	}
+	for i := range 3 * maxBursts {
+		r.count(reasonMalformed, fmt.Sprint("10.1.", i), "z")
+	}
+	if n := strings.Count(log.String(), "\n"); n > maxBursts+4 || len(r.bursts) > maxBursts+1 {
+		t.Errorf("%d lines, %d bursts for many sources", n, len(r.bursts))
+	}
+}
+
+func TestLogNamesNoPassword(t *testing.T) {
+	var log recorder
+	p := newProvince(t, Options{Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	h := p.hello(5, "st")
+	c := connect(t, p.addr, h)
+	c.send(h.bytes())
+	c.wantEnd(0x82)
+	h.user = "nobody"
+	try(t, p.addr, h)
+	eventually(t, "both are logged", func() bool {
+		log.mu.Lock()
+		defer log.mu.Unlock()
+		return strings.Count(log.String(), "refused") == 2
+	})
+	if strings.Contains(log.String(), h.password) {
+		t.Errorf("it does:\n%s", log.String())
+	}
+}
+
+// FuzzAfterConnect feeds what a logged-in device may send. Nothing may take
+// the broker or a bystander down, or leave anything behind.
+func FuzzAfterConnect(f *testing.F) {
+	reg := registry(f)
+	cred := map[byte]devices.Credentials{
+		4: register(f, reg, devices.Device{ID: "st4", Name: "a", Kind: devices.Gateway}),
+		5: register(f, reg, devices.Device{ID: "st5", Name: "b", Kind: devices.Gateway}),
+	}
+	watch := register(f, reg, devices.Device{ID: "watch", Name: "w", Kind: devices.Station})
+	var b *Broker
+	b, addr := serve(f, Options{Registry: reg, Handle: func(m Message, done func(error)) { done(nil); b.Flush() }})
+	bystander := connect(f, addr, hello{v: 4, id: "watch", user: "watch", password: watch.Password})
+	bystander.SetDeadline(time.Time{})
+	f.Add(true, packet(0x82, join(u16(1), []byte{0}, str("devices/st5/commands"))...))
+	f.Add(false, publish(4, "devices/st4/telemetry", 1, 1, []byte(`{"values":{"ph":7}}`)))
+	f.Add(true, publish(5, "gateways/st5/telemetry", 1, 1, []byte("x")))
+	f.Add(true, publish(5, "devices/other/telemetry", 1, 2, nil))
+	f.Add(true, []byte{0xe0, 1, 4})
+	f.Add(false, []byte{0x30, 0xff, 0xff, 0xff, 0x7f})
+	f.Fuzz(func(t *testing.T, v5 bool, data []byte) {
+		v := byte(4)
+		if v5 {
+			v = 5
+		}
+		near, far := net.Pipe()
+		b.accept(near)
+		answer := make(chan struct{})
+		go func() { defer close(answer); io.Copy(io.Discard, far) }()
+		far.SetDeadline(time.Now().Add(patience))
+		far.Write(hello{v: v, id: cred[v].Username, user: cred[v].Username, password: cred[v].Password}.bytes())
+		far.Write(data)
+		far.Close()
+		<-answer
+		bystander.t = t
+		bystander.alive()
+		eventually(t, "the connection is gone", func() bool {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			return len(b.conns) == 1
+		})
+	})
+}
