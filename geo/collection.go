@@ -54,6 +54,7 @@ func readCollection(r io.Reader) ([]json.RawMessage, error) {
 		return nil, &InputError{Why: "the text is not UTF-8", NotJSON: true}
 	}
 	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.UseNumber() // 1e700 is JSON
 	features, kind, err := decodeCollection(dec)
 	if features == nil && err == nil {
 		// Not what was looked for; but whether it is JSON at all is told apart (400 and 422).

@@ -25,6 +25,7 @@ func collection(features ...string) string {
 
 // Each hostile feature stands between two good ones: it alone is refused, and told by index, id and why.
 func TestHostileZones(t *testing.T) {
+	a := openAtlas(t)
 	for _, c := range []struct{ name, feature, id, why string }{
 		{"no id", `{"type":"Feature","properties":{},"geometry":{"type":"Polygon","coordinates":` + square + `}}`, "", "has no id"},
 		{"null ids", `{"type":"Feature","id":null,"properties":{"id":null},"geometry":{"type":"Polygon","coordinates":` + square + `}}`, "", "has no id"},
@@ -95,7 +96,6 @@ func TestHostileZones(t *testing.T) {
 		{"a comb made to defeat the check", polygon("x", comb(20_000)), "x", "too close across each other"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			a := openAtlas(t)
 			text := collection(polygon("good-1", square), c.feature, polygon("good-2", square))
 			accepted, refused, err := a.PutZones(t.Context(), strings.NewReader(text))
 			if err != nil || accepted != 2 || len(refused) != 1 {
@@ -126,6 +126,7 @@ func comb(n int) string {
 }
 
 func TestHostileRivers(t *testing.T) {
+	a := openAtlas(t)
 	for _, c := range []struct{ name, feature, id, why string }{
 		{"a polygon", polygon("x", square), "x", "its geometry is Polygon; a river is a LineString"},
 		{"several lines", `{"type":"Feature","id":"x","geometry":{"type":"MultiLineString","coordinates":[[[106,10],[107,10]]]}}`, "x", "its geometry is MultiLineString"},
@@ -145,7 +146,6 @@ func TestHostileRivers(t *testing.T) {
 		{"mouth a number", `{"type":"Feature","id":"x","properties":{"mouth":1},"geometry":{"type":"LineString","coordinates":[[106,10],[107,10]]}}`, "x", "properties.mouth is not a text"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			a := openAtlas(t)
 			good := `[[106,10],[107,10]]`
 			accepted, refused, err := a.PutRivers(t.Context(), strings.NewReader(collection(lineString("good-1", good), c.feature, lineString("good-2", good))))
 			if err != nil || accepted != 2 || len(refused) != 1 {
@@ -159,6 +159,8 @@ func TestHostileRivers(t *testing.T) {
 }
 
 func TestUnreadableText(t *testing.T) {
+	a := openAtlas(t)
+	a.OnChange(func() { t.Error("told of a change") })
 	good := polygon("a", square)
 	for _, c := range []struct {
 		name, text string
@@ -181,6 +183,7 @@ func TestUnreadableText(t *testing.T) {
 		{"a text", `"FeatureCollection"`, false, "found something else"},
 		{"a feature", good, false, "found Feature"},
 		{"a long type", `{"type":"` + strings.Repeat("x", 1e6) + `"}`, false, "found xxx"},
+		{"a number too large for Go", "1e700", false, "found something else"},
 		{"no features", `{"type":"FeatureCollection"}`, false, `with "features"`},
 		{"features null", `{"type":"FeatureCollection","features":null}`, false, "not a list"},
 		{"features an object", `{"type":"FeatureCollection","features":{}}`, false, "not a list"},
@@ -190,8 +193,6 @@ func TestUnreadableText(t *testing.T) {
 		{"too long", strings.Repeat(" ", MaxBytes+1), false, "longer than 64 MiB"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			a := openAtlas(t)
-			a.OnChange(func() { t.Error("told of a change") })
 			for name, put := range map[string]func() (int, []Refusal, error){
 				"zones":  func() (int, []Refusal, error) { return a.PutZones(t.Context(), strings.NewReader(c.text)) },
 				"rivers": func() (int, []Refusal, error) { return a.PutRivers(t.Context(), strings.NewReader(c.text)) },

@@ -18,8 +18,6 @@ func onGrid(p Point) vertex {
 	return vertex{math.Round(p.Lon / gridDeg), math.Round(p.Lat / gridDeg)}
 }
 
-func (v vertex) point() Point { return Point{v.x * gridDeg, v.y * gridDeg} }
-
 func (v vertex) String() string { return fmt.Sprintf("%.6f,%.6f", v.x*gridDeg, v.y*gridDeg) }
 
 // orient is the side of the line from a to b on which c lies: 1 left, -1 right, 0 on it. Exact.
