@@ -65,6 +65,8 @@ type Atlas struct {
 // that fail are refused one by one, the others replace those of the same id,
 // in one transaction. An error means that the whole text was unreadable
 // (*InputError), or that the database failed and nothing was taken.
+// Winding is put right (RFC 7946 §3.1.6), altitudes are dropped, and all else
+// of a feature is kept. The parts of a MultiPolygon may overlap.
 func (a *Atlas) PutZones(ctx context.Context, r io.Reader) (accepted int, refused []Refusal, err error) {
 	return put(ctx, a, r, "geo_zones", newZone, func(z *zone) (string, json.RawMessage) { return z.ID, z.GeoJSON },
 		func(taken []*zone) { a.zones.Store(a.zones.Load().with(taken)) })
@@ -116,7 +118,7 @@ func put[T any](ctx context.Context, a *Atlas, r io.Reader, table string,
 }
 
 // Zones lists all zones by id.
-func (a *Atlas) Zones() []Zone { return a.zones.Load().list() }
+func (a *Atlas) Zones() []Zone { return slices.Clone(a.zones.Load().all) }
 
 // Zone gives one zone.
 func (a *Atlas) Zone(id string) (Zone, bool) {
@@ -141,7 +143,7 @@ func (a *Atlas) DeleteZone(ctx context.Context, id string) (bool, error) {
 }
 
 // Rivers lists all rivers by id.
-func (a *Atlas) Rivers() []River { return a.rivers.Load().list() }
+func (a *Atlas) Rivers() []River { return slices.Clone(a.rivers.Load().all) }
 
 // River gives one river.
 func (a *Atlas) River(id string) (River, bool) {

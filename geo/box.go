@@ -28,7 +28,10 @@ func ParseBox(s string) (Box, error) {
 		v[i] = x
 	}
 	b := Box{v[0], v[1], v[2], v[3]}
-	return b, b.check()
+	if err := b.check(); err != nil {
+		return Box{}, err
+	}
+	return b, nil
 }
 
 func (b Box) check() error {

@@ -3,6 +3,7 @@ package geo
 import (
 	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	orbgeo "github.com/paulmach/orb/geo"
@@ -42,6 +43,81 @@ func TestDistanceNearTheSphere(t *testing.T) {
 		sphere := orbgeo.DistanceHaversine([2]float64{a.Lon, a.Lat}, [2]float64{b.Lon, b.Lat})
 		if !(math.Abs(got-sphere) <= 0.008*sphere) {
 			t.Fatalf("%v to %v: %.1f m; on the sphere %.1f", a, b, got, sphere)
+		}
+	}
+}
+
+// Lambert's formula keeps its promise against Vincenty's, which iterates to the millimetre.
+func TestDistanceAgainstVincenty(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(21, 22))
+	worst := 0.0
+	for i := range 20_000 {
+		a, b := randomPoint(rnd), randomPoint(rnd)
+		if i%2 == 0 { // within some kilometres, as nearly all of ours are
+			b = Point{a.Lon + 0.1*(rnd.Float64()-0.5), min(max(a.Lat+0.1*(rnd.Float64()-0.5), -90), 90)}
+		}
+		want := vincenty(a, b)
+		if want > 19_000_000 { // nearly antipodal: Vincenty does not converge
+			continue
+		}
+		off := math.Abs(Distance(a, b)-want) / want
+		most := 2e-5
+		if want > 15_000_000 {
+			most = 5e-3
+		}
+		if worst = max(worst, off/most); off > most {
+			t.Fatalf("%v to %v: %.3f m; Vincenty %.3f", a, b, Distance(a, b), want)
+		}
+	}
+	t.Logf("at most %.2g of what is allowed", worst)
+}
+
+func vincenty(p, q Point) float64 {
+	const f = flattening
+	b := equatorM * (1 - f)
+	u1, u2, l := reduced(p.Lat), reduced(q.Lat), radians(q.Lon-p.Lon)
+	s1, c1 := math.Sincos(u1)
+	s2, c2 := math.Sincos(u2)
+	lambda := l
+	var sinS, cosS, s, cosSqA, cos2M float64
+	for range 200 {
+		sl, cl := math.Sincos(lambda)
+		sinS = math.Hypot(c2*sl, c1*s2-s1*c2*cl)
+		cosS = s1*s2 + c1*c2*cl
+		s = math.Atan2(sinS, cosS)
+		sinA := c1 * c2 * sl / sinS
+		cosSqA = 1 - sinA*sinA
+		cos2M = 0
+		if cosSqA > 1e-12 {
+			cos2M = cosS - 2*s1*s2/cosSqA
+		}
+		c := f / 16 * cosSqA * (4 + f*(4-3*cosSqA))
+		was := lambda
+		lambda = l + (1-c)*f*sinA*(s+c*sinS*(cos2M+c*cosS*(2*cos2M*cos2M-1)))
+		if math.Abs(lambda-was) < 1e-13 {
+			break
+		}
+	}
+	uSq := cosSqA * (equatorM*equatorM - b*b) / (b * b)
+	a1 := 1 + uSq/16384*(4096+uSq*(-768+uSq*(320-175*uSq)))
+	b1 := uSq / 1024 * (256 + uSq*(-128+uSq*(74-47*uSq)))
+	ds := b1 * sinS * (cos2M + b1/4*(cosS*(2*cos2M*cos2M-1)-b1/6*cos2M*(4*sinS*sinS-3)*(4*cos2M*cos2M-3)))
+	return b * a1 * (s - ds)
+}
+
+func TestParsePoint(t *testing.T) {
+	for _, c := range []struct {
+		text string
+		want Point
+		why  string
+	}{
+		{"106.36,10.36", Point{106.36, 10.36}, ""}, {" -180 , 90", Point{-180, 90}, ""},
+		{"", Point{}, "2 numbers"}, {"106.36", Point{}, "2 numbers"}, {"1,2,3", Point{}, "2 numbers"}, {"a,b", Point{}, "2 numbers"}, {"1e999,0", Point{}, "2 numbers"},
+		{"NaN,0", Point{}, "in degrees"}, {"10.36,106.36", Point{}, "in degrees"}, {"181,0", Point{}, "in degrees"}, {"0,1e308", Point{}, "in degrees"},
+	} {
+		got, err := ParsePoint(c.text)
+		if got != c.want || (err != nil) != (c.why != "") || err != nil && !strings.Contains(err.Error(), c.why) {
+			t.Errorf("%q: %v, %v", c.text, got, err)
 		}
 	}
 }

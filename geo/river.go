@@ -88,6 +88,7 @@ type segment struct {
 // riverSet is all rivers at one time. Immutable.
 type riverSet struct {
 	byID     map[string]*river
+	all      []River // by id
 	segments rtree.RTreeGN[float64, segment]
 }
 
@@ -98,7 +99,9 @@ func newRiverSet(byID map[string]*river) *riverSet {
 			lo, hi := v.line.segmentBox(i).corners()
 			s.segments.Insert(lo, hi, segment{v, i})
 		}
+		s.all = append(s.all, v.River)
 	}
+	slices.SortFunc(s.all, func(a, b River) int { return cmp.Compare(a.ID, b.ID) })
 	return s
 }
 
@@ -114,15 +117,6 @@ func (s *riverSet) without(id string) *riverSet {
 	byID := maps.Clone(s.byID)
 	delete(byID, id)
 	return newRiverSet(byID)
-}
-
-func (s *riverSet) list() []River {
-	out := make([]River, 0, len(s.byID))
-	for _, v := range s.byID {
-		out = append(out, v.River)
-	}
-	slices.SortFunc(out, func(a, b River) int { return cmp.Compare(a.ID, b.ID) })
-	return out
 }
 
 // snap finds the nearest place on any river; of rivers equally near (where

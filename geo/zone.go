@@ -97,6 +97,7 @@ func polygonText(geometry string, polygons [][][]Point) []byte {
 // zoneSet is all zones at one time. Immutable.
 type zoneSet struct {
 	byID  map[string]*zone
+	all   []Zone // by id
 	boxes rtree.RTreeGN[float64, *zone]
 }
 
@@ -105,7 +106,9 @@ func newZoneSet(byID map[string]*zone) *zoneSet {
 	for _, z := range byID {
 		lo, hi := z.Box.grown(edgeDeg).corners()
 		s.boxes.Insert(lo, hi, z)
+		s.all = append(s.all, z.Zone)
 	}
+	slices.SortFunc(s.all, func(a, b Zone) int { return cmp.Compare(a.ID, b.ID) })
 	return s
 }
 
@@ -121,15 +124,6 @@ func (s *zoneSet) without(id string) *zoneSet {
 	byID := maps.Clone(s.byID)
 	delete(byID, id)
 	return newZoneSet(byID)
-}
-
-func (s *zoneSet) list() []Zone {
-	out := make([]Zone, 0, len(s.byID))
-	for _, z := range s.byID {
-		out = append(out, z.Zone)
-	}
-	slices.SortFunc(out, func(a, b Zone) int { return cmp.Compare(a.ID, b.ID) })
-	return out
 }
 
 func (s *zoneSet) at(p Point) []Zone {
