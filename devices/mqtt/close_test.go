@@ -85,23 +85,22 @@ func TestCloseGivesUp(t *testing.T) {
 // A Handler that blocks is back-pressure: nothing more of the connection is
 // read, others go on.
 func TestHandlerMayBlock(t *testing.T) {
-	gate := make(chan struct{})
-	var p *province
-	p = newProvince(t, Options{Handle: func(m Message, done func(error)) {
+	gate, in := make(chan struct{}), newInbox()
+	p := newProvince(t, Options{Handle: func(m Message, done func(error)) {
 		if m.From == "st" {
 			<-gate
 		}
-		p.inbox.handle(m, done)
+		in.handle(m, done)
 	}})
 	c, other := p.connect(t, 4, "st"), p.connect(t, 4, "other")
 	c.send(publish(4, "devices/st/telemetry", 1, 1, nil), ping)
 	other.send(publish(4, "devices/other/telemetry", 1, 1, nil))
-	m := p.inbox.next(t)
+	m := in.next(t)
 	m.done(nil)
 	p.Flush()
 	other.wantAck(1, 0)
 	close(gate)
-	p.inbox.next(t).done(nil)
+	in.next(t).done(nil)
 	c.want(0xd0)
 	p.Flush()
 	c.wantAck(1, 0)
