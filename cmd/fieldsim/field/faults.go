@@ -23,7 +23,7 @@ var rubbish = []string{
 	"",
 	"\x00\xff\xfe\x01",
 	`{"ts":1767225600000,"values":{"salinity":`,
-	`{"ts":1767225600000,"values":{"salinity":"three"}}`,
+	`{"ts":1767225600000,"values":["salinity",3.2]}`,
 	`{"ts":"yesterday","values":{"salinity":3.2}}`,
 	`{"ts":4102444800000,"values":{"salinity":3.2}}`,
 	`{"ts":1000,"values":{"salinity":3.2}}`,

@@ -49,13 +49,13 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// LoadValue is the value of a device's observation number seq: 1.0000 to
+// LoadValue is the value of a device's observation number seq: 6.0000 to
 // 29.9999, which every metric of LoadMetrics takes for plausible.
 func LoadValue(seed uint64, device devices.ID, seq uint64) float64 {
 	return loadValue(key(seed, string(device), "load"), seq)
 }
 
-func loadValue(k, seq uint64) float64 { return float64(10_000+mix(k^mix(seq))%290_000) / 10_000 }
+func loadValue(k, seq uint64) float64 { return float64(60_000+mix(k^mix(seq))%240_000) / 10_000 }
 
 // LoadMetrics are what a load's observations are of, in the order of cells.
 var LoadMetrics = []string{"salinity", "water_temperature", "turbidity", "discharge", "pm2_5", "pm10", "no2", "o3"}
