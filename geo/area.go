@@ -1,11 +1,6 @@
 package geo
 
-import (
-	"fmt"
-	"math"
-
-	"github.com/tidwall/rtree"
-)
+import "math"
 
 // edgeDeg is how near to a border a point counts as on it, and so inside: 0.1 mm.
 const edgeDeg = 1e-9
@@ -95,9 +90,8 @@ func (b *bands) contains(p Point) bool {
 	if !b.box.grown(edgeDeg).Contains(p) {
 		return false
 	}
-	k := b.band(p.Lat, len(b.first)-1)
 	inside := false
-	for _, i := range b.edges[b.first[k]:b.first[k+1]] {
+	for _, i := range b.edgesBeside(p) {
 		a, c := b.points[i], b.points[i+1]
 		if onEdge(a, c, p) {
 			return true
@@ -107,6 +101,12 @@ func (b *bands) contains(p Point) bool {
 		}
 	}
 	return inside
+}
+
+// edgesBeside lists the edges that p must be tried against.
+func (b *bands) edgesBeside(p Point) []int32 {
+	k := b.band(p.Lat, len(b.first)-1)
+	return b.edges[b.first[k]:b.first[k+1]]
 }
 
 // onEdge says whether p lies within edgeDeg of the edge from a to b.
@@ -152,55 +152,4 @@ func (a area) contains(p Point) bool {
 		}
 	}
 	return false
-}
-
-// checkHoles says which hole leaves the shell or lies in another hole. The rings are known not to cross.
-func checkHoles(rings [][]Point) error {
-	if len(rings) == 1 {
-		return nil
-	}
-	shell := newBands(rings[:1])
-	holes := make([]*bands, len(rings))
-	var boxes rtree.RTreeGN[float64, int]
-	for i, hole := range rings[1:] {
-		for k, p := range hole {
-			mid := p
-			if k > 0 { // an edge may leave between two vertices that lie on the shell
-				mid = Point{(p.Lon + hole[k-1].Lon) / 2, (p.Lat + hole[k-1].Lat) / 2}
-			}
-			for _, q := range [2]Point{p, mid} {
-				if !shell.contains(q) {
-					return fmt.Errorf("ring %d, a hole, lies outside the shell at %.6f,%.6f", i+1, q.Lon, q.Lat)
-				}
-			}
-		}
-		holes[i+1] = newBands(rings[i+1 : i+2])
-		lo, hi := holes[i+1].box.corners()
-		boxes.Insert(lo, hi, i+1)
-	}
-	for i, hole := range holes[1:] {
-		outer := 0
-		lo, hi := hole.box.corners()
-		boxes.Search(lo, hi, func(_, _ [2]float64, j int) bool {
-			if j != i+1 && holes[j].box.holds(hole.box) && holes[j].containsAll(hole.points) {
-				outer = j
-			}
-			return outer == 0
-		})
-		if outer != 0 {
-			return fmt.Errorf("ring %d, a hole, lies in the hole that is ring %d", i+1, outer)
-		}
-	}
-	return nil
-}
-
-func (b Box) holds(o Box) bool { return o.W >= b.W && o.E <= b.E && o.S >= b.S && o.N <= b.N }
-
-func (b *bands) containsAll(points []Point) bool {
-	for _, p := range points {
-		if !b.contains(p) {
-			return false
-		}
-	}
-	return true
 }

@@ -93,6 +93,7 @@ func TestHostileZones(t *testing.T) {
 		{"too many vertices", polygon("x", `[[`+strings.Repeat(`[1,2],`, maxVertices)+`[1,2]]]`), "x", "more than 200000 vertices"},
 		{"a second polygon that is bad", `{"type":"Feature","id":"x","geometry":{"type":"MultiPolygon","coordinates":[` + square + `,[[[1,1],[2,2],[2,1],[1,2],[1,1]]]]}}`, "x", "polygon 1: ring 0 crosses or touches itself near 1.500000,1.500000"},
 		{"an empty polygon among several", `{"type":"Feature","id":"x","geometry":{"type":"MultiPolygon","coordinates":[` + square + `,[]]}}`, "x", "polygon 1: empty list of rings"},
+		{"holes between teeth made to defeat the check", polygon("x", holedComb(5000)), "x", "too close across each other"},
 		{"a comb made to defeat the check", polygon("x", comb(20_000)), "x", "too close across each other"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -116,13 +117,26 @@ func TestHostileZones(t *testing.T) {
 
 // comb is a valid polygon of n long slanted teeth, every one of whose boxes meets every other.
 func comb(n int) string {
-	var there, back []string
+	var there []string
 	for i := range n {
 		d := float64(i) / float64(n)
 		there = append(there, fmt.Sprintf("[%.7f,%.7f],[%.7f,%.7f]", d, -d, d+10.00001, -d+10))
 	}
 	there = append(there, "[12,8]", "[12,20]", "[-9,20]", "[-9,0]", "[0,0]")
-	return "[[" + strings.Join(append(there, back...), ",") + "]]"
+	return "[[" + strings.Join(there, ",") + "]]"
+}
+
+// holedComb is a valid polygon of n tall upright teeth with n holes in its back.
+func holedComb(n int) string {
+	shell := []Point{{0, -10}, {20, -10}}
+	rings := [][]Point{nil}
+	for i := n; i > 0; i-- {
+		x, w := 20*float64(i)/float64(n), 20/float64(n)
+		shell = append(shell, Point{x, 0}, Point{x, 50}, Point{x - w/2, 50}, Point{x - w/2, 0})
+		rings = append(rings, []Point{{x - 0.8*w, -0.1}, {x - 0.5*w, -0.2}, {x - 0.2*w, -0.1}, {x - 0.8*w, -0.1}})
+	}
+	rings[0] = append(shell, Point{0, 0}, shell[0])
+	return string(appendPolygon(nil, rings))
 }
 
 func TestHostileRivers(t *testing.T) {
