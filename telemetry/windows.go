@@ -3,6 +3,7 @@ package telemetry
 import (
 	"context"
 	"fmt"
+	"math"
 	"strconv"
 
 	"cuulong/devices"
@@ -46,6 +47,9 @@ var autoWidths = []int64{
 func ParseEvery(s string, from, to int64) (Every, error) {
 	if s == "auto" {
 		span := max(to-from, 0)
+		if to > from && to-from < 0 {
+			span = math.MaxInt64
+		}
 		for _, w := range autoWidths {
 			if span/w < autoWindows {
 				return Every{w}, nil
