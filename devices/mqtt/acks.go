@@ -195,6 +195,9 @@ func (c *conn) writeAcks() {
 		a.changed.Broadcast()
 	}
 	a.writing = false
+	if a.closed {
+		a.spare = nil
+	}
 	a.changed.Broadcast()
 	a.mu.Unlock()
 }
@@ -211,6 +214,9 @@ func (a *acks) stop() {
 func (a *acks) close() {
 	a.mu.Lock()
 	a.stopped, a.closed = true, true
+	// A persistent session keeps its last connection: let it weigh little.
+	a.ring, a.head = nil, a.tail
+	a.out, a.outN, a.outB = nil, 0, 0
 	a.changed.Broadcast()
 	a.mu.Unlock()
 }

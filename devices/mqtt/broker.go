@@ -93,6 +93,9 @@ type Broker struct {
 	refused *refusals
 	gauge   prometheus.Gauge
 
+	strangers chan struct{} // turns of large CONNECTs
+	large     chan struct{} // turns of large packets
+
 	stop chan struct{}  // closed when Close begins
 	wg   sync.WaitGroup // connections and what they started; added to under mu while not closing
 
@@ -118,6 +121,8 @@ func New(o Options) (*Broker, error) {
 	o = o.withDefaults()
 	b := &Broker{
 		o:         o,
+		strangers: make(chan struct{}, turns),
+		large:     make(chan struct{}, turns),
 		stop:      make(chan struct{}),
 		listeners: map[net.Listener]struct{}{},
 		conns:     map[*conn]struct{}{},

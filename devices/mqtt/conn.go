@@ -39,6 +39,7 @@ type conn struct {
 	will     *will
 	online   bool
 	deadline time.Time // as set on the socket
+	frame    frame
 
 	reading sync.Mutex // held to set the read deadline
 	halted  bool       // guarded by reading: nothing more is read
@@ -84,8 +85,11 @@ func (c *conn) serve() {
 	if err := c.readConnect(); err != nil {
 		if !errors.Is(err, io.EOF) && !c.isHalted() {
 			reason := reasonMalformed
-			if errors.Is(err, os.ErrDeadlineExceeded) {
+			switch {
+			case errors.Is(err, os.ErrDeadlineExceeded):
 				reason = reasonConnectTimeout
+			case errors.Is(err, errBusy):
+				reason = reasonTooMany
 			}
 			c.refuse(reason, err.Error())
 		}
@@ -150,6 +154,7 @@ func (c *conn) refuse(reason, detail string) {
 // which a newcomer may wait.
 func (c *conn) forget() {
 	c.Close()
+	c.endLarge()
 	c.acks.waitWriter()
 	if c.online {
 		c.b.gauge.Dec()
@@ -159,60 +164,14 @@ func (c *conn) forget() {
 	close(c.gone)
 }
 
-const maxConnect = 256 << 10 // bytes of a CONNECT: will, user name and password are 64 KiB at most each
-
-var errNotConnect = errors.New("first packet is not a CONNECT")
-
-// readConnect waits for the whole CONNECT, so that a stranger costs no more
-// memory than it sends and no more time than the deadline.
-func (c *conn) readConnect() error {
-	if !c.setDeadline(time.Now().Add(c.b.o.ConnectTimeout)) {
-		return net.ErrClosed
-	}
-	defer c.setDeadline(time.Time{})
-	buf := make([]byte, 0, 512)
-	for {
-		if len(buf) == cap(buf) {
-			buf = append(buf, 0)[:len(buf)]
-		}
-		n, err := c.Conn.Read(buf[len(buf):cap(buf)])
-		buf = buf[:len(buf)+n]
-		if n > 0 {
-			if buf[0] != packets.Connect<<4 {
-				return errNotConnect // [MQTT-3.1.0-1]
-			}
-			if need, ok := packetLen(buf); ok && need > maxConnect {
-				return packets.ErrPacketTooLarge
-			} else if ok && len(buf) >= need {
-				c.replay = buf
-				return nil
-			} else if !ok && len(buf) >= 5 {
-				return packets.ErrMalformedVariableByteInteger
-			}
-		}
-		if err != nil {
-			return err
-		}
-	}
-}
-
-// packetLen is the length of the packet that begins b, header included; ok is
-// false while its length is not known or is no valid one.
-func packetLen(b []byte) (n int, ok bool) {
-	for i := 1; i < len(b) && i <= 4; i++ {
-		n |= int(b[i]&0x7f) << (7 * (i - 1))
-		if b[i] < 0x80 {
-			return n + i + 1, true
-		}
-	}
-	return 0, false
-}
-
 // Read gives mochi what came. It keeps the keep-alive deadline, and stops when
 // the broker drains.
 func (c *conn) Read(p []byte) (int, error) {
 	if len(c.replay) > 0 {
 		n := copy(p, c.replay)
+		if !c.passFrames(p[:n]) {
+			return 0, net.ErrClosed
+		}
 		if c.replay = c.replay[n:]; len(c.replay) == 0 {
 			c.replay = nil
 		}
@@ -220,6 +179,9 @@ func (c *conn) Read(p []byte) (int, error) {
 	}
 	if c.extend() {
 		n, err := c.Conn.Read(p)
+		if n > 0 && !c.passFrames(p[:n]) {
+			return 0, net.ErrClosed
+		}
 		if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) || !c.isHalted() {
 			return n, err
 		}
@@ -231,7 +193,7 @@ func (c *conn) Read(p []byte) (int, error) {
 // extend moves the read deadline on, seldom enough to cost nothing. It tells
 // false when nothing more is to be read. [MQTT-3.1.2-22]
 func (c *conn) extend() bool {
-	if c.keepalive == 0 {
+	if c.keepalive == 0 || c.frame.large {
 		return !c.isHalted()
 	}
 	until := time.Now().Add(c.keepalive)

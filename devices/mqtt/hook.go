@@ -56,6 +56,10 @@ func (h *hook) OnPacketRead(cl *mochi.Client, pk packets.Packet) (packets.Packet
 	switch pk.FixedHeader.Type {
 	case packets.Publish:
 		return of(cl).publish(pk)
+	case packets.Connect:
+		// An empty password is a wrong one, which mochi would call a
+		// violation of the protocol.
+		pk.Connect.PasswordFlag = len(pk.Connect.Password) > 0
 	case packets.Disconnect:
 		// mochi does not read a reason code that stands alone; clients leave
 		// out a zero, so one that is there asks for the will.

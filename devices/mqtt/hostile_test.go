@@ -128,6 +128,93 @@ func TestComeBackAfterAPanic(t *testing.T) {
 	}
 }
 
+// Lengths alone make no room: large packets take turns, and one that stalls
+// holds nobody else up but those behind it.
+func TestLargePacketsTakeTurns(t *testing.T) {
+	p := newProvince(t, Options{})
+	for range cap(p.large) {
+		p.large <- struct{}{}
+	}
+	c, bystander := p.connect(t, 4, "st"), p.connect(t, 4, "other")
+	big := bytes.Repeat([]byte("x"), smallPacket+1)
+	c.send(publish(4, "devices/st/telemetry", 1, 1, big[:100]))
+	p.inbox.next(t).done(nil)
+	p.Flush()
+	c.wantAck(1, 0)
+	c.send(publish(4, "devices/st/telemetry", 1, 2, big))
+	bystander.alive()
+	if len(p.inbox) != 0 {
+		t.Fatal("no turn was taken")
+	}
+	<-p.large
+	m := p.inbox.next(t)
+	if len(m.Payload) != len(big) {
+		t.Errorf("payload of %d bytes", len(m.Payload))
+	}
+	m.done(nil)
+	p.Flush()
+	c.wantAck(2, 0)
+	if n := len(p.large); n != cap(p.large)-1 {
+		t.Errorf("%d turns are held", n)
+	}
+	// A connection that ends within a large packet gives its turn back.
+	c.send([]byte{0x32, 0xff, 0xff, 0x3f, 'x'})
+	eventually(t, "it has a turn", func() bool { return len(p.large) == cap(p.large) })
+	c.Close()
+	eventually(t, "it gave its turn back", func() bool { return len(p.large) == cap(p.large)-1 })
+	for len(p.large) > 0 {
+		<-p.large
+	}
+
+	for range cap(p.strangers) {
+		p.strangers <- struct{}{}
+	}
+	large := p.hello(4, "st")
+	large.will = &lastWords{topic: "devices/st/attributes", payload: strings.Repeat("x", 60<<10)}
+	stranger := dial(t, p.addr)
+	stranger.Write(large.bytes()[:smallConnect])
+	stranger.wantEnd(0)
+	for range cap(p.strangers) {
+		<-p.strangers
+	}
+	c = connect(t, p.addr, large)
+	c.send([]byte{0xe0, 0})
+	c.wantEnd(0)
+	eventually(t, "counted", func() bool { return p.metric(t, reasonTooMany) == 1 })
+}
+
+// Frames are followed however the bytes are cut.
+func TestFramesAreFollowed(t *testing.T) {
+	p := newProvince(t, Options{})
+	stream := join(ping, publish(4, "devices/st/telemetry", 1, 1, bytes.Repeat([]byte("y"), smallPacket)), ping,
+		publish(4, "devices/st/telemetry", 1, 2, bytes.Repeat([]byte("y"), 200)), ping)
+	for _, cut := range []int{1, 2, 3, 5, 7, 1000, len(stream)} {
+		near, far := net.Pipe()
+		c := newConn(p.Broker, near)
+		turns := 0
+		for rest := stream; len(rest) > 0; {
+			n := min(cut, len(rest))
+			held := c.frame.large
+			if !c.passFrames(rest[:n]) {
+				t.Fatal("ended")
+			}
+			if !held && c.frame.large {
+				turns++
+			}
+			rest = rest[n:]
+		}
+		want := 1
+		if cut == len(stream) {
+			want = 0 // taken and given back within one read
+		}
+		if c.frame != (frame{}) && c.frame.left+c.frame.header != 0 || turns != want || len(p.large) != 0 {
+			t.Errorf("cut %d: %+v, %d turns", cut, c.frame, turns)
+		}
+		near.Close()
+		far.Close()
+	}
+}
+
 // A client that never reads its acknowledgements is ended by the write
 // deadline and holds up nobody.
 func TestClientThatNeverReads(t *testing.T) {

@@ -25,6 +25,7 @@ func TestLogin(t *testing.T) {
 			"other's password":  {hello{user: "other", password: right}, false},
 			"unknown":           {hello{user: "nobody", password: right}, false},
 			"anonymous":         {hello{anonymous: true}, false},
+			"empty password":    {hello{user: "st", password: ""}, false},
 			"empty user":        {hello{user: "", password: right}, false},
 			"user with a slash": {hello{user: "st/", password: right}, false},
 		} {

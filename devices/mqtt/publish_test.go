@@ -401,6 +401,16 @@ func TestSubscriptions(t *testing.T) {
 	}
 }
 
+// What mochi leaves open by default is closed.
+func TestLimitsOfTheLibrary(t *testing.T) {
+	p := newProvince(t, Options{})
+	c := p.server.Options.Capabilities
+	if c.MaximumPacketSize == 0 || c.MaximumClientWritesPending > 64 || c.MaximumMessageExpiryInterval != 0 || c.MaximumQos != 1 ||
+		c.TopicAliasMaximum != 0 || c.SharedSubAvailable != 0 || c.MaximumClients != 20000 || p.server.Options.InlineClient {
+		t.Errorf("%+v", *c)
+	}
+}
+
 func TestRouteDoesNotAllocate(t *testing.T) {
 	p := newProvince(t, Options{})
 	c := &conn{b: p.Broker, identity: "st"}

@@ -57,6 +57,12 @@ func (b *Broker) fireWill(c *conn) {
 	}
 	c.will = nil
 	fire := func() {
+		// It runs where no connection's recover stands around it.
+		defer func() {
+			if v := recover(); v != nil {
+				b.refused.count(reasonMalformed, c.source(), "will that cannot be read")
+			}
+		}()
 		// The device may be gone, or no longer the child's gateway.
 		if d, ok := b.o.Registry.Get(c.identity); ok {
 			c.device.Store(&d)
