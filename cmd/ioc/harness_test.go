@@ -16,6 +16,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"cuulong/cmd/fieldsim/field"
 )
 
 // The binary under test is the normal build, made once by make.
@@ -158,4 +160,19 @@ func contains(text string, parts ...string) bool {
 		}
 	}
 	return true
+}
+
+// loadLogins registers n stations for a load and returns who they are.
+func loadLogins(t testing.TB, c *client, n int) []field.Login {
+	t.Helper()
+	api := &field.API{URL: c.base, Token: c.token()}
+	byID, err := api.Register(t.Context(), field.LoadDevices(n), filepath.Join(t.TempDir(), "logins.json"), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	logins := make([]field.Login, n)
+	for i := range logins {
+		logins[i] = byID[field.LoadDevice(i)]
+	}
+	return logins
 }

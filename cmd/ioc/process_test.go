@@ -14,21 +14,6 @@ import (
 	"cuulong/cmd/fieldsim/field"
 )
 
-// loadLogins registers n stations for a load and returns who they are.
-func loadLogins(t testing.TB, c *client, n int) []field.Login {
-	t.Helper()
-	api := &field.API{URL: c.base, Token: c.token()}
-	byID, err := api.Register(t.Context(), field.LoadDevices(n), filepath.Join(t.TempDir(), "logins.json"), false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	logins := make([]field.Login, n)
-	for i := range logins {
-		logins[i] = byID[field.LoadDevice(i)]
-	}
-	return logins
-}
-
 // Ten times kill -9 under 2,000 messages a second: by the publishers' own
 // ledger nothing that was acknowledged is lost, and nothing is there twice.
 func TestProcessKillLosesNothingAcknowledged(t *testing.T) {
