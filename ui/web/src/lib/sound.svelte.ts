@@ -60,12 +60,12 @@ export class Sound {
   }
 
   private beep(pattern: Pattern): void {
+    // Browsers keep sound back until the first key or click.
+    if (navigator.userActivation && !navigator.userActivation.hasBeenActive) return;
     try {
       this.context ??= new AudioContext();
       const ctx = this.context;
-      // Before the first key or click browsers keep it suspended; then it stays quiet.
       if (ctx.state === 'suspended') void ctx.resume();
-      if (ctx.state !== 'running') return;
       for (let i = 0; i < pattern.times; i++) {
         const at = ctx.currentTime + i * 0.28;
         const tone = ctx.createOscillator();

@@ -79,6 +79,11 @@ export const post = <T>(path: string, body?: unknown): Promise<T> => call<T>('PO
 export const put = <T>(path: string, body: unknown): Promise<T> => call<T>('PUT', path, body);
 export const del = (path: string): Promise<void> => call<void>('DELETE', path);
 
+/** A list that comes whole. */
+export async function items<T>(path: string, signal?: AbortSignal): Promise<T[]> {
+  return (await get<{ items: T[] | null }>(path, signal)).items ?? [];
+}
+
 /** All pages of a list. */
 export async function list<T>(path: string, signal?: AbortSignal): Promise<T[]> {
   const all: T[] = [];

@@ -68,7 +68,7 @@ export function plot(el: HTMLElement, d: Prepared, o: PlotOptions): { destroy():
     const { left, top: y0, width, height } = u.bbox;
     c.save();
     c.font = font.replace('12px', `${12 * ratio}px`);
-    c.textBaseline = 'bottom';
+    c.textAlign = 'left';
     for (const l of o.lines) {
       const y = u.valToPos(l.value, 'y', true);
       if (y < y0 || y > y0 + height) continue;

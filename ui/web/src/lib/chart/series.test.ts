@@ -15,6 +15,10 @@ describe('a series to draw', () => {
     expect(d.x).toEqual([...d.x].sort((a, b) => a - b));
     expect([d.min, d.max, d.count]).toEqual([1, 3, 5]);
   });
+  it('accepts a coarser rhythm for older data', () => {
+    const points = [at(0), at(15), at(30), at(45), at(60), at(75), at(80), at(85), at(90), at(200), at(205), at(210)];
+    expect(gapsOf(points, 2000, 5 * minute)).toEqual([{ from: 95 * minute, to: 200 * minute }]);
+  });
   it('takes a late value or two for no gap', () => {
     expect(gapsOf([at(0), at(15)], 5 * minute, 5 * minute)).toEqual([]);
   });

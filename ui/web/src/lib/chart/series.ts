@@ -22,15 +22,19 @@ export interface Prepared {
 /** A silence longer than this is a gap: three intervals, and more than two windows. */
 export const gapLimit = (intervalMs: number, stepMs: number): number => Math.max(3 * intervalMs, 2 * stepMs + 1);
 
-/** Stretches without good data, wider than three intervals and than two windows. */
+/** Stretches without good data: longer than a silence may be, and than the series is used to just there. */
 export function gapsOf(points: readonly SeriesPoint[], intervalMs: number, stepMs: number): Gap[] {
   const limit = gapLimit(intervalMs, stepMs);
   const good = points.filter((p) => !isBad(p[2]));
   const gaps: Gap[] = [];
+  const steps = good.slice(1).map((p, i) => p[0] - good[i]![0]);
   for (let i = 1; i < good.length; i++) {
     const a = good[i - 1]![0];
     const b = good[i]![0];
-    if (b - a > limit) gaps.push({ from: a + stepMs, to: b });
+    // History may be kept at a coarser rhythm than today's windows.
+    const around = [...steps.slice(Math.max(0, i - 4), i - 1), ...steps.slice(i, i + 3)].sort((x, y) => x - y);
+    const rhythm = around[Math.floor(around.length / 2)] ?? 0;
+    if (b - a > Math.max(limit, 2.5 * rhythm)) gaps.push({ from: a + stepMs, to: b });
   }
   return gaps;
 }

@@ -8,13 +8,12 @@ export interface Palette {
   bank: string;
   stripe: string;
   text: string;
-  halo: string;
 }
 
 export function readPalette(el: Element): Palette {
   const css = getComputedStyle(el);
   const v = (name: string) => css.getPropertyValue(name).trim();
-  return { land: v('--land'), sea: v('--salt'), fresh: v('--fresh'), mid: v('--mid'), bank: v('--bank'), stripe: v('--g4'), text: v('--t3'), halo: v('--salt') };
+  return { land: v('--land'), sea: v('--salt'), fresh: v('--fresh'), mid: v('--mid'), bank: v('--bank'), stripe: v('--g4'), text: v('--t3') };
 }
 
 /** Hard-edged diagonal stripes, as pixels: "not known". */

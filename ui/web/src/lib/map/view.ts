@@ -29,6 +29,9 @@ export interface Hooks {
   moved(): void;
   /** The camera came to rest. */
   settled(): void;
+  resized(): void;
+  /** A hand moved the camera. */
+  steered(): void;
   clicked(lon: number, lat: number): void;
   lost(isLost: boolean): void;
 }
@@ -47,6 +50,9 @@ export class MapView {
   readonly map: maplibre.Map;
   private reaches: Reach[] = [];
   private shown: (WaterClass | undefined)[] = [];
+  private waterPending: ((r: Reach) => WaterClass) | undefined;
+  private layersPending = new Map<string, boolean>();
+  private palettePending: Palette | undefined;
   private zonesPending: FeatureCollection | undefined;
   private zonesBusy = false;
   private held = false;
@@ -78,12 +84,21 @@ export class MapView {
     map.addImage('unknown', stripes(palette.land, palette.stripe), { pixelRatio: 2 });
     map.on('move', () => hooks.moved());
     map.on('moveend', () => hooks.settled());
-    map.on('resize', () => hooks.settled());
+    map.on('resize', () => {
+      hooks.resized();
+      hooks.settled();
+    });
+    map.on('movestart', (e) => {
+      if (e.originalEvent) hooks.steered();
+    });
     map.on('click', (e) => hooks.clicked(e.lngLat.lng, e.lngLat.lat));
     map.on('webglcontextlost', () => hooks.lost(true));
     map.on('webglcontextrestored', () => hooks.lost(false));
     map.once('load', () => {
       this.ready = true;
+      if (this.palettePending) this.setPalette(this.palettePending);
+      for (const [layer, visible] of this.layersPending) this.setLayer(layer, visible);
+      if (this.waterPending) this.setWater(this.waterPending);
       this.pumpZones();
       hooks.settled();
     });
@@ -149,6 +164,10 @@ export class MapView {
 
   /** Colours every reach by what is known of it; touches only those that changed. */
   setWater(classAt: (r: Reach) => WaterClass): void {
+    if (!this.ready) {
+      this.waterPending = classAt;
+      return;
+    }
     this.reaches.forEach((r, id) => {
       const c = classAt(r);
       if (this.shown[id] === c) return;
@@ -157,8 +176,9 @@ export class MapView {
     });
   }
 
-  setLayer(layers: string[], visible: boolean): void {
-    for (const l of layers) if (this.map.getLayer(l)) this.map.setLayoutProperty(l, 'visibility', visible ? 'visible' : 'none');
+  setLayer(layer: string, visible: boolean): void {
+    this.layersPending.set(layer, visible);
+    if (this.ready) this.map.setLayoutProperty(layer, 'visibility', visible ? 'visible' : 'none');
   }
 
   /** One update on its way at most; of those that wait the latest wins. */
@@ -180,6 +200,8 @@ export class MapView {
   }
 
   setPalette(p: Palette): void {
+    this.palettePending = p;
+    if (!this.ready) return;
     const map = this.map;
     map.setPaintProperty('sea', 'background-color', p.sea);
     map.setPaintProperty('land', 'fill-color', p.land);
@@ -188,7 +210,7 @@ export class MapView {
     map.setPaintProperty('banks', 'line-color', p.bank);
     map.setPaintProperty('zones', 'line-color', p.text);
     map.setPaintProperty('river-names', 'text-color', p.text);
-    map.setPaintProperty('river-names', 'text-halo-color', p.halo);
+    map.setPaintProperty('river-names', 'text-halo-color', p.land);
     map.updateImage('unknown', stripes(p.land, p.stripe));
   }
 }
@@ -234,14 +256,14 @@ function styleOf(p: Palette, base: Base): maplibre.StyleSpecification {
         source: 'rivers',
         layout: {
           'symbol-placement': 'line',
-          'symbol-spacing': 400,
+          'symbol-spacing': 900,
           'text-field': ['get', 'name'],
           'text-font': FONT,
           'text-size': 12,
           'text-letter-spacing': 0.12,
           'text-max-angle': 30,
         },
-        paint: { 'text-color': p.text, 'text-halo-color': p.halo, 'text-halo-width': 1.2 },
+        paint: { 'text-color': p.text, 'text-halo-color': p.land, 'text-halo-width': 1.2 },
       },
     ],
   };

@@ -11,7 +11,8 @@ const at = (age_s: number, v = 1, q = 1) => ({ t: now - age_s * 1000, v, q });
 describe('look of a station', () => {
   it.each([
     ['normal', device(), at(10)],
-    ['near', device(), at(10, 1.8)],
+    ['near', device(), at(10, 1.6)],
+    ['normal', device(), at(10, 1.59)],
     ['near', device(), at(10, 9)],
     ['normal', device(), at(180)],
     ['stale', device(), at(181)],
@@ -27,9 +28,11 @@ describe('look of a station', () => {
     expect(lookState(d, reading, intervalMs('salinity', d.metrics), [rule()], now)).toBe(want);
   });
   it('is near a lower limit from above', () => {
-    const low = rule({ on: { below: 11 } });
+    const low = rule({ on: { below: 11 }, off: { above: 12 } });
     expect(lookState(device(), at(1, 12), 60_000, [low], now)).toBe('near');
     expect(lookState(device(), at(1, 12.2), 60_000, [low], now)).toBe('normal');
+    const one = rule({ on: { above: 2 }, off: { below: 2 } });
+    expect([1.89, 1.9].map((v) => lookState(device(), at(1, v), 60_000, [one], now))).toEqual(['normal', 'near']);
   });
 });
 

@@ -9,8 +9,8 @@ export const STALE_INTERVALS = 3;
 /** A silent device whose last value is older than this many intervals is called offline. */
 export const OFFLINE_INTERVALS = 12;
 export const DEFAULT_INTERVAL_S = 900;
-/** "Near" is within a tenth of the threshold. */
-const NEAR = 0.1;
+/** "Near" is between the off- and the on-threshold, or this share of the threshold where they are one. */
+const NEAR = 0.05;
 
 export interface Reading {
   t: number; // phenomenon time, Unix ms
@@ -42,11 +42,13 @@ export function isStale(t: number, now: number, interval: number): boolean {
 /** QARTOD 3, 4 and 9 are not to be taken at their word. */
 export const isBad = (q: number): boolean => q === 3 || q === 4 || q === 9;
 
-/** Whether a value lies near a limit or past it. */
-export function nearLimit(v: number, limit: Limit): boolean {
-  if (limit.above !== undefined) return v >= limit.above - Math.abs(limit.above) * NEAR;
-  if (limit.below !== undefined) return v <= limit.below + Math.abs(limit.below) * NEAR;
-  return false;
+/** Whether a value lies near a rule's on-threshold or past it. */
+export function nearLimit(v: number, rule: { on: Limit; off: Limit }): boolean {
+  const on = rule.on.above ?? rule.on.below;
+  if (on === undefined) return false;
+  const off = rule.off?.below ?? rule.off?.above ?? on;
+  const margin = Math.abs(on - off) || Math.abs(on) * NEAR;
+  return rule.on.above !== undefined ? v >= on - margin : v <= on + margin;
 }
 
 /** Whether a rule judges a device. `zones` are those that hold it. */
@@ -72,7 +74,7 @@ export function lookState(
   if (silent && now - reading.t > OFFLINE_INTERVALS * interval) return 'offline';
   if (isStale(reading.t, now, interval)) return 'stale';
   if (isBad(reading.q)) return 'bad';
-  return rules.some((r) => nearLimit(reading.v, r.on)) ? 'near' : 'normal';
+  return rules.some((r) => nearLimit(reading.v, r)) ? 'near' : 'normal';
 }
 
 const rank = (p: Priority): number => PRIORITIES.indexOf(p);

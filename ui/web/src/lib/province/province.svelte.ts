@@ -2,7 +2,7 @@
 // second into a plain Map; `version` rises at most four times a second and is
 // what the pages depend on, so that drawing is bounded whatever arrives.
 
-import { get, list } from '../api/client';
+import { get, items, list } from '../api/client';
 import type { Alarm, Device, DeviceState, JournalEvent, Me, Metric, River, Rule, ZoneItem } from '../api/types';
 import { LiveClient, type Connection } from '../live/client';
 import type { Row, Sink, Topic } from '../live/protocol';
@@ -114,21 +114,21 @@ export class Province {
     await Promise.allSettled([this.refreshDevices(), this.refreshRules(), this.refreshZones(), this.refreshCatalogue(), this.refreshRivers()]);
   }
   async refreshDevices(): Promise<void> {
-    const items = await list<Device>('/api/v1/devices');
-    for (const d of items) if (d.state && !this.states.has(d.id)) this.states.set(d.id, d.state);
-    this.devices = new Map(items.map((d) => [d.id, d]));
+    const all = await list<Device>('/api/v1/devices');
+    for (const d of all) if (d.state && !this.states.has(d.id)) this.states.set(d.id, d.state);
+    this.devices = new Map(all.map((d) => [d.id, d]));
     this.draw();
   }
   async refreshRules(): Promise<void> {
     this.rules = await list<Rule>('/api/v1/rules');
   }
   async refreshZones(): Promise<void> {
-    const items = await list<ZoneItem>('/api/v1/zones');
-    const features = await Promise.all(items.map((z) => get<ZoneFeature>(`/api/v1/zones/${encodeURIComponent(z.id)}`).catch(() => undefined)));
+    const all = await list<ZoneItem>('/api/v1/zones');
+    const features = await Promise.all(all.map((z) => get<ZoneFeature>(`/api/v1/zones/${encodeURIComponent(z.id)}`).catch(() => undefined)));
     this.zones = features.filter((f): f is ZoneFeature => f !== undefined);
   }
   private async refreshCatalogue(): Promise<void> {
-    this.metrics = new Map((await list<Metric>('/api/v1/metrics')).map((m) => [m.name, m]));
+    this.metrics = new Map((await items<Metric>('/api/v1/metrics')).map((m) => [m.name, m]));
   }
   private async refreshRivers(): Promise<void> {
     this.rivers = new Map((await list<River>('/api/v1/rivers')).map((r) => [r.id, r]));
