@@ -1,10 +1,13 @@
 package field
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/mochi-mqtt/server/v2/packets"
@@ -219,6 +222,46 @@ func TestLoadOptionsAreChecked(t *testing.T) {
 			t.Errorf("%s was taken", name)
 		}
 	}
+}
+
+// A paced connection keeps its rate, does not catch up on what it missed, and
+// holds its timestamps near the clock.
+func TestPace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &publisher{every: 10 * time.Millisecond, due: time.Now(), out: bufio.NewWriter(io.Discard)}
+		took := func(n int) time.Duration {
+			t.Helper()
+			before := time.Now()
+			for range n {
+				if err := p.pace(t.Context(), nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			return time.Since(before)
+		}
+		if d := took(101); d != time.Second {
+			t.Errorf("101 messages at 100/s took %v", d)
+		}
+		time.Sleep(time.Minute) // away
+		if d := took(101); d != time.Second {
+			t.Errorf("after a minute away 101 messages took %v", d)
+		}
+		p.row = time.Now().Add(clockLead + 3*time.Second).UnixMilli()
+		if d := took(1); d < 3*time.Second || d > 3*time.Second+time.Millisecond {
+			t.Errorf("waited %v for the clock", d)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		p.due = time.Now().Add(time.Hour)
+		if err := p.pace(ctx, nil); err != nil {
+			t.Error(err)
+		}
+		lost := make(chan error, 1)
+		lost <- io.EOF
+		if err := p.pace(t.Context(), lost); err != io.EOF {
+			t.Errorf("a lost connection gave %v", err)
+		}
+	})
 }
 
 func TestLatencyBuckets(t *testing.T) {

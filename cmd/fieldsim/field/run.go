@@ -32,7 +32,8 @@ type Options struct {
 	// on after a restart passes the first start again.
 	Start time.Time
 	// Every is the interval of the salinity stations, default 5 s; air stations
-	// take twice, access points three times, gateways themselves six times as long.
+	// take twice, access points three times, gateways themselves six times as
+	// long. Above 10 s it breaks what Province promises.
 	Every  time.Duration
 	Faults Faults
 	Logger *slog.Logger // default: none

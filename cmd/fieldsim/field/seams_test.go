@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"path/filepath"
 	"testing"
+	"time"
 
 	_ "modernc.org/sqlite" // the registry's and the atlas's driver
 
@@ -53,6 +54,15 @@ func TestTheProductTakesTheProvince(t *testing.T) {
 			t.Errorf("rule %s judges %s", r.ID, r.Metric)
 		}
 	}
+	to := time.Date(2026, 3, 20, 9, 0, 0, 0, time.UTC)
+	History(to.Add(-7*24*time.Hour), to, func(obs []telemetry.Observation) bool {
+		for _, o := range obs {
+			if m, ok := telemetry.Lookup(o.Metric); !ok || o.Value < m.Min || o.Value > m.Max {
+				t.Fatalf("%s/%s = %v, plausible %v to %v", o.Device, o.Metric, o.Value, m.Min, m.Max)
+			}
+		}
+		return true
+	})
 	for _, name := range LoadMetrics {
 		m, ok := telemetry.Lookup(name)
 		if !ok || m.Min > 6 || m.Max < 30 || m.Counter {

@@ -49,8 +49,7 @@ func (sp *speaker) run(ctx context.Context) {
 				sp.o.Logger.Warn("device cannot connect", "device", sp.own.device.ID, "broker", sp.o.Broker, "err", err)
 				sp.telling = true
 			}
-			wait = min(backoffMost, max(backoffFirst, 2*wait))
-			wait = wait/2 + time.Duration(sp.rand.Int64N(int64(wait/2)+1))
+			wait = sp.backoff(wait)
 			continue
 		}
 		sp.telling = false
@@ -61,8 +60,14 @@ func (sp *speaker) run(ctx context.Context) {
 		if time.Since(began) > backoffMost {
 			wait = 0
 		}
-		wait = min(backoffMost, max(backoffFirst, 2*wait))
+		wait = sp.backoff(wait)
 	}
+}
+
+// backoff is the wait after one of last: longer, and not the same for everybody.
+func (sp *speaker) backoff(last time.Duration) time.Duration {
+	next := min(backoffMost, max(backoffFirst, 2*last))
+	return next/2 + time.Duration(sp.rand.Int64N(int64(next/2)+1))
 }
 
 // sleep waits, and says whether ctx still runs.
