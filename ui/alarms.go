@@ -2,6 +2,7 @@ package ui
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -51,6 +52,10 @@ func (s *Server) alarmRoutes() {
 			return csvAnswer[list[alerts.Alarm]](func(w *csvWriter) error { return s.alarmsCSV(ctx, f, w) }), nil
 		}
 		items, next, err := e.Alarms(ctx, f)
+		var fault *alerts.FieldError
+		if errors.As(err, &fault) {
+			return nil, invalid("query."+fault.Field, fault.Why)
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -59,6 +59,7 @@ type journal struct {
 	engine *alerts.Engine
 	log    *slog.Logger
 	ep     string
+	keep   int // recent has at most twice as many
 
 	mu     sync.Mutex
 	recent []logged // by rising seq
@@ -81,7 +82,7 @@ type openAlarms struct {
 
 func newJournal(e *alerts.Engine, ep string, log *slog.Logger) *journal {
 	seq, _ := e.Snapshot()
-	return &journal{engine: e, ep: ep, log: log, from: seq, last: seq}
+	return &journal{engine: e, ep: ep, keep: recentEvents, log: log, from: seq, last: seq}
 }
 
 // add takes a committed event; false when it is not new.
@@ -99,8 +100,8 @@ func (j *journal) add(e alerts.Event) bool {
 	if e.Seq != j.last+1 { // what lies between was told to nobody: it is in the journal
 		j.recent, j.from = nil, e.Seq-1
 	}
-	if len(j.recent) >= 2*recentEvents {
-		n := len(j.recent) - recentEvents
+	if len(j.recent) >= 2*j.keep {
+		n := len(j.recent) - j.keep
 		j.from = j.recent[n-1].seq
 		j.recent = append([]logged(nil), j.recent[n:]...)
 	}

@@ -186,7 +186,7 @@ func (c *client) limitSendBuffer() {
 	if t, ok := nc.(interface{ NetConn() net.Conn }); ok { // TLS
 		nc = t.NetConn()
 	}
-	if t, ok := nc.(*net.TCPConn); ok {
+	if t, ok := nc.(interface{ SetWriteBuffer(int) error }); ok {
 		// Without it the kernel's own bound holds: more memory, nothing wrong.
 		_ = t.SetWriteBuffer(sendBuffer)
 	}

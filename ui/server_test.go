@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -78,16 +79,55 @@ func must[T any](t testing.TB) func(v T, err error) T {
 	}
 }
 
-func openDB(t testing.TB, dir string) *sql.DB {
-	t.Helper()
+func openDB(dir string) (*sql.DB, error) {
 	db, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "records.db")+
 		"?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&_txlock=immediate")
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	db.SetMaxOpenConns(1)
-	return db
+	return db, nil
 }
+
+// template is a migrated database with its accounts: made once, since hashing
+// passwords is slow on purpose, and copied for each world.
+var template = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "ui-template")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	ctx := context.Background()
+	db, err := openDB(dir)
+	if err != nil {
+		return nil, err
+	}
+	c, err := access.Open(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	if _, _, err := c.FirstAdmin(ctx, adminPassword); err != nil {
+		return nil, err
+	}
+	for _, a := range []access.Account{{Username: "oanh", Role: access.Operator}, {Username: "vinh", Role: access.Viewer}} {
+		if _, err := c.CreateAccount(ctx, a, operatorPassword); err != nil {
+			return nil, err
+		}
+	}
+	if _, err := geo.Open(ctx, db); err != nil {
+		return nil, err
+	}
+	if _, err := devices.Open(ctx, db, nil); err != nil {
+		return nil, err
+	}
+	if _, err := alerts.Open(ctx, db, alerts.Options{Latest: telemetry.NewLatest()}); err != nil {
+		return nil, err
+	}
+	if err := db.Close(); err != nil { // the WAL goes into the file
+		return nil, err
+	}
+	return os.ReadFile(filepath.Join(dir, "records.db"))
+})
 
 // newWorld opens a data folder and serves it on loopback.
 func newWorld(t testing.TB) *world { return openWorld(t, t.TempDir()) }
@@ -97,11 +137,14 @@ func openWorld(t testing.TB, dir string) *world {
 	ctx := context.Background()
 	w := &world{t: t, metrics: prometheus.NewRegistry(), latest: telemetry.NewLatest(), log: &lockedBuffer{}}
 	log := slog.New(slog.NewTextHandler(w.log, nil))
-	w.db = openDB(t, dir)
-	w.access = must[*access.Control](t)(access.Open(ctx, w.db))
-	if _, _, err := w.access.FirstAdmin(ctx, adminPassword); err != nil {
-		t.Fatal(err)
+	file := filepath.Join(dir, "records.db")
+	if _, err := os.Stat(file); err != nil {
+		if err := os.WriteFile(file, must[[]byte](t)(template()), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
+	w.db = must[*sql.DB](t)(openDB(dir))
+	w.access = must[*access.Control](t)(access.Open(ctx, w.db))
 	w.atlas = must[*geo.Atlas](t)(geo.Open(ctx, w.db))
 	w.registry = must[*devices.Registry](t)(devices.Open(ctx, w.db, nil))
 	w.store = must[*tsdb.DB](t)(tsdb.Open(filepath.Join(dir, "series"), tsdb.Options{Logger: log}))
