@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -209,4 +210,48 @@ func BenchmarkEdge(b *testing.B) {
 			b.ReportMetric(our/their, "ratio")
 		})
 	}
+}
+
+// BenchmarkIdleConnection tells what a connection that has published once
+// keeps: heap and stacks of this process, the test's own end included.
+func BenchmarkIdleConnection(b *testing.B) {
+	reg := registry(b)
+	cred := register(b, reg, devices.Device{ID: "st", Name: "d", Kind: devices.Station})
+	edge, addr := serve(b, Options{Registry: reg, Handle: func(m Message, done func(error)) { done(nil) }})
+	const n = 1000
+	var perConn float64
+	for b.Loop() {
+		before := inUse()
+		conns := make([]net.Conn, n)
+		for i := range conns {
+			c, err := net.Dial("tcp", addr)
+			if err != nil {
+				b.Fatal(err)
+			}
+			conns[i] = c
+			c.SetDeadline(time.Now().Add(time.Minute))
+			c.Write(connect311(fmt.Sprint("tool", i), cred.Username, cred.Password, true, 0))
+			c.Write(publish311("devices/st/telemetry", 1, 1, []byte(`{"values":{"ph":7}}`)))
+			c.Write(ping)
+			var answers [6]byte // CONNACK, PINGRESP
+			if _, err := io.ReadFull(c, answers[:]); err != nil {
+				b.Fatal(err)
+			}
+			edge.Flush()
+		}
+		perConn = (inUse() - before) / n
+		for _, c := range conns {
+			c.Close()
+		}
+		eventually(b, "all are gone", func() bool { edge.mu.Lock(); defer edge.mu.Unlock(); return len(edge.conns) == 0 })
+	}
+	b.ReportMetric(perConn, "B/conn")
+}
+
+func inUse() float64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return float64(m.HeapInuse + m.StackInuse)
 }

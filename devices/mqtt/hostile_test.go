@@ -10,8 +10,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"cuulong/devices"
 )
 
 // Whatever a stranger sends first ends that connection and nothing else.
@@ -295,47 +293,4 @@ func TestLogNamesNoPassword(t *testing.T) {
 	if strings.Contains(log.String(), h.password) {
 		t.Errorf("it does:\n%s", log.String())
 	}
-}
-
-// FuzzAfterConnect feeds what a logged-in device may send. Nothing may take
-// the broker or a bystander down, or leave anything behind.
-func FuzzAfterConnect(f *testing.F) {
-	reg := registry(f)
-	cred := map[byte]devices.Credentials{
-		4: register(f, reg, devices.Device{ID: "st4", Name: "a", Kind: devices.Gateway}),
-		5: register(f, reg, devices.Device{ID: "st5", Name: "b", Kind: devices.Gateway}),
-	}
-	watch := register(f, reg, devices.Device{ID: "watch", Name: "w", Kind: devices.Station})
-	var b *Broker
-	b, addr := serve(f, Options{Registry: reg, Handle: func(m Message, done func(error)) { done(nil); b.Flush() }})
-	bystander := connect(f, addr, hello{v: 4, id: "watch", user: "watch", password: watch.Password})
-	bystander.SetDeadline(time.Time{})
-	f.Add(true, packet(0x82, join(u16(1), []byte{0}, str("devices/st5/commands"))...))
-	f.Add(false, publish(4, "devices/st4/telemetry", 1, 1, []byte(`{"values":{"ph":7}}`)))
-	f.Add(true, publish(5, "gateways/st5/telemetry", 1, 1, []byte("x")))
-	f.Add(true, publish(5, "devices/other/telemetry", 1, 2, nil))
-	f.Add(true, []byte{0xe0, 1, 4})
-	f.Add(false, []byte{0x30, 0xff, 0xff, 0xff, 0x7f})
-	f.Fuzz(func(t *testing.T, v5 bool, data []byte) {
-		v := byte(4)
-		if v5 {
-			v = 5
-		}
-		near, far := net.Pipe()
-		b.accept(near)
-		answer := make(chan struct{})
-		go func() { defer close(answer); io.Copy(io.Discard, far) }()
-		far.SetDeadline(time.Now().Add(patience))
-		far.Write(hello{v: v, id: cred[v].Username, user: cred[v].Username, password: cred[v].Password}.bytes())
-		far.Write(data)
-		far.Close()
-		<-answer
-		bystander.t = t
-		bystander.alive()
-		eventually(t, "the connection is gone", func() bool {
-			b.mu.Lock()
-			defer b.mu.Unlock()
-			return len(b.conns) == 1
-		})
-	})
 }

@@ -1,8 +1,15 @@
 package mqtt
 
 import (
+	"bufio"
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
+	"math/big"
 	"strings"
 	"sync"
 	"testing"
@@ -261,6 +268,43 @@ func TestConnectionLimits(t *testing.T) {
 		t.Errorf("v5 beyond the limit: CONNACK % x", ack)
 	}
 	eventually(t, "counted", func() bool { return p.metric(t, reasonTooMany) == 2 })
+}
+
+func TestTLS(t *testing.T) {
+	p := newProvince(t, Options{})
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{SerialNumber: big.NewInt(1)}, &x509.Certificate{}, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{cert}, PrivateKey: key}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- p.Serve(l) }()
+	plain := dial(t, l.Addr().String())
+	plain.send(p.hello(4, "st").bytes())
+	c := dial(t, l.Addr().String())
+	c.v, c.Conn = 5, tls.Client(c.Conn, &tls.Config{InsecureSkipVerify: true})
+	c.r = bufio.NewReader(c.Conn)
+	c.send(p.hello(5, "st").bytes(), publish(5, "devices/st/telemetry", 1, 1, []byte("x")))
+	c.want(0x20)
+	p.inbox.next(t).done(nil)
+	p.Flush()
+	c.wantAck(1, 0)
+	c.send(publish(5, "devices/st/telemetry", 2, 2, nil))
+	c.wantEnd(0x9b)
+	eventually(t, "the plain one is counted", func() bool { return p.metric(t, reasonMalformed) == 1 })
+	if err := p.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
 }
 
 func TestSlowConnect(t *testing.T) {
