@@ -68,7 +68,7 @@ type table struct {
 	ver   uint64
 	floor uint64          // deletions up to here are forgotten: older clients start afresh
 	log   []entry         // by rising ver; an entry whose row has a later ver is void
-	rows  int             // entries that are not void
+	rows  int             // entries that are not void; those of dead included
 	dead  map[string]*row // deleted and not forgotten, by key
 }
 
@@ -87,7 +87,7 @@ func (t *table) touch(r *row) {
 	r.ver = t.ver
 	r.enc.Store(nil)
 	t.log = append(t.log, entry{t.ver, r})
-	if len(t.log) > 2*t.rows+compactOver {
+	if kept := t.rows - max(0, len(t.dead)-tombstones); len(t.log) > 2*kept+compactOver {
 		t.compact()
 	}
 }
