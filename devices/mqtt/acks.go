@@ -95,12 +95,22 @@ func (c *conn) done(seq uint64, err error) {
 // finish notes the reason code for seq and encodes all that are due. It never
 // blocks on I/O. A second call for the same seq changes nothing.
 func (c *conn) finish(seq uint64, code byte) {
+	if c.encode(seq, code) {
+		c.b.dirtyMu.Lock()
+		c.b.dirty = append(c.b.dirty, c)
+		c.b.dirtyMu.Unlock()
+	}
+}
+
+// encode is finish without telling the broker. It tells whether the next
+// Flush should come by; it tells so once until then.
+func (c *conn) encode(seq uint64, code byte) (flush bool) {
 	a := &c.acks
 	a.mu.Lock()
+	defer a.mu.Unlock()
 	p, ok := a.at(seq)
 	if !ok || p.ready || a.broken {
-		a.mu.Unlock()
-		return
+		return false
 	}
 	p.ready, p.code = true, code
 	waiting := a.n
@@ -126,14 +136,25 @@ func (c *conn) finish(seq uint64, code byte) {
 	if a.n != waiting {
 		a.changed.Broadcast()
 	}
-	mark := a.outN > 0 && !a.dirty && !a.closed
-	a.dirty = a.dirty || mark
-	a.mu.Unlock()
-	if mark {
-		c.b.dirtyMu.Lock()
-		c.b.dirty = append(c.b.dirty, c)
-		c.b.dirtyMu.Unlock()
+	flush = a.outN > 0 && !a.dirty && !a.closed
+	a.dirty = a.dirty || flush
+	return flush
+}
+
+// answer is finish for a reader that has its answer at once: no commit comes
+// to flush it, unless it stands behind one that does.
+func (c *conn) answer(seq uint64, code byte) {
+	if c.encode(seq, code) {
+		c.flush()
 	}
+}
+
+// flush is the broker's Flush for one connection.
+func (c *conn) flush() {
+	c.acks.mu.Lock()
+	c.acks.dirty = false
+	c.acks.mu.Unlock()
+	c.writeAcks()
 }
 
 func (a *acks) at(seq uint64) (*pending, bool) {
@@ -173,7 +194,6 @@ func (c *conn) breakOff(seq uint64) {
 func (c *conn) writeAcks() {
 	a := &c.acks
 	a.mu.Lock()
-	a.dirty = false
 	if a.writing {
 		// The one that writes looks again.
 		a.mu.Unlock()

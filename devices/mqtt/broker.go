@@ -228,7 +228,7 @@ func (b *Broker) Flush() {
 	b.dirty, b.spare = b.spare[:0], nil
 	b.dirtyMu.Unlock()
 	for i, c := range list {
-		go c.writeAcks()
+		go c.flush()
 		list[i] = nil
 	}
 	b.dirtyMu.Lock()

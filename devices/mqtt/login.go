@@ -50,10 +50,13 @@ func (c *conn) login(cl *mochi.Client, pk packets.Packet) bool {
 	if code, why := c.b.reserve(c, d.ID, cl.ID); code.Code != 0 {
 		return c.deny(reasonClientID, code, why)
 	}
-	// Credentials that ended meanwhile found no connection to end.
+	// Changes of the registry that came meanwhile found no connection to end.
 	now, ok := reg.Authenticate(username, password)
 	if !ok {
 		return c.deny(reasonCredentials, packets.ErrBadUsernameOrPassword, "credentials ended")
+	}
+	if _, other := reg.Get(devices.ID(cl.ID)); other && cl.ID != string(d.ID) {
+		return c.deny(reasonClientID, packets.ErrClientIdentifierNotValid, "client id is another device's")
 	}
 	c.device.Store(&now)
 	c.takeWill(cl, pk)

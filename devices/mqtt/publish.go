@@ -42,8 +42,7 @@ func (c *conn) publish(pk packets.Packet) (packets.Packet, error) {
 		if !ok {
 			return pk, packets.ErrRejectPacket
 		}
-		c.finish(seq, packets.ErrNotAuthorized.Code)
-		c.writeAcks()
+		c.answer(seq, packets.ErrNotAuthorized.Code)
 		return handled, nil
 	}
 	seq, ok := c.admit(pk.PacketID, len(pk.Payload))

@@ -205,6 +205,21 @@ func TestAcknowledgementsKeepTheirOrder(t *testing.T) {
 	c.alive()
 }
 
+// Refusals that no commit follows leave nothing behind for one.
+func TestRefusalsNeedNoFlush(t *testing.T) {
+	p := newProvince(t, Options{})
+	c := p.connect(t, 5, "st")
+	for id := 1; id <= 100; id++ {
+		c.send(publish(5, "devices/other/telemetry", 1, id, nil))
+		c.wantAck(id, 0x87)
+	}
+	p.dirtyMu.Lock()
+	defer p.dirtyMu.Unlock()
+	if len(p.dirty) != 0 {
+		t.Errorf("%d connections wait for a flush", len(p.dirty))
+	}
+}
+
 func TestStoreFailureClosesWithoutAcknowledgement(t *testing.T) {
 	p := newProvince(t, Options{})
 	for _, v := range []byte{4, 5} {
