@@ -17,9 +17,9 @@ func province(b testing.TB, n int) *world {
 	// The registry makes one device a commit; here they are written at once.
 	var rows []string
 	for i := range n {
-		rows = append(rows, fmt.Sprintf(`('d%d','d','station','["t%d"]','[]','{}',0,'')`, i, i%10))
+		rows = append(rows, fmt.Sprintf(`('d%d','d','station','',0,0,'["t%d"]','[]','{}',0,'%064d')`, i, i%10, 0))
 	}
-	w.exec(`INSERT INTO devices (id, name, kind, tags, metrics, attributes, created, secret) VALUES ` + strings.Join(rows, ","))
+	w.exec(`INSERT INTO devices (id, name, kind, agency, public, maintenance, tags, metrics, attributes, created, secret) VALUES ` + strings.Join(rows, ","))
 	w.restart()
 	for i := range 200 {
 		r := fourGrams()

@@ -75,13 +75,14 @@ func (b *board) get(id string) (Alarm, bool) {
 // record is one transaction of the writer: alarms and journal entries, shown
 // on the board and told only once they are committed.
 type record struct {
-	ctx    context.Context
-	tx     *sql.Tx
-	board  *board
-	seq    uint64
-	put    map[string]Alarm
-	keys   map[alarmKey]string // open alarms this record made
-	events []Event
+	ctx      context.Context
+	tx       *sql.Tx
+	board    *board
+	seq      uint64
+	put      map[string]Alarm
+	prepared map[string]*sql.Stmt
+	keys     map[alarmKey]string // open alarms this record made
+	events   []Event
 }
 
 // write runs f as one record. Engine.writing is held.
@@ -91,7 +92,7 @@ func (e *Engine) write(ctx context.Context, f func(r *record) error) error {
 		return err
 	}
 	defer tx.Rollback()
-	r := &record{ctx: ctx, tx: tx, board: &e.board, seq: e.board.seq, put: map[string]Alarm{}, keys: map[alarmKey]string{}}
+	r := &record{ctx: ctx, tx: tx, board: &e.board, seq: e.board.seq, put: map[string]Alarm{}, prepared: map[string]*sql.Stmt{}, keys: map[alarmKey]string{}}
 	if err := f(r); err != nil {
 		return err
 	}
@@ -119,6 +120,19 @@ func (e *Engine) write(ctx context.Context, f func(r *record) error) error {
 	return nil
 }
 
+// exec prepares each statement once for the record: a flood of alarms is one transaction.
+func (r *record) exec(query string, args ...any) (sql.Result, error) {
+	st := r.prepared[query]
+	if st == nil {
+		var err error
+		if st, err = r.tx.PrepareContext(r.ctx, query); err != nil { // the transaction's end closes it
+			return nil, err
+		}
+		r.prepared[query] = st
+	}
+	return st.ExecContext(r.ctx, args...)
+}
+
 // openOf finds the open alarm of a (rule, subject), as this record sees it.
 func (r *record) openOf(k alarmKey) (Alarm, bool) {
 	id, ok := r.keys[k]
@@ -139,30 +153,33 @@ func (r *record) openOf(k alarmKey) (Alarm, bool) {
 // (the same episode judged once more, after its rule or scope had changed)
 // the episode counts as begun a millisecond later.
 func (r *record) insert(a Alarm) (Alarm, error) {
+	lon, lat := columnsOf(a.Position)
 	for {
 		a.ID = alarmID(a.Rule, a.Subject, a.started)
-		var n int
-		if err := r.tx.QueryRowContext(r.ctx, `SELECT COUNT(*) FROM alerts_alarms WHERE id = $1`, a.ID).Scan(&n); err != nil {
+		res, err := r.exec(`INSERT INTO alerts_alarms (`+alarmColumns+`)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) ON CONFLICT (id) DO NOTHING`,
+			a.ID, a.Rule, a.Title, a.Metric, a.Unit, string(a.Subject), string(a.State), string(a.Priority), a.started,
+			a.Raised.UnixMilli(), a.Changed.UnixMilli(), a.Value, a.Threshold, lon, lat, a.Assignee, a.Agency)
+		if err != nil {
 			return a, err
 		}
-		if n == 0 {
+		n, err := res.RowsAffected()
+		if err != nil {
+			return a, err
+		}
+		if n == 1 {
 			break
 		}
 		a.started++
 	}
-	lon, lat := columnsOf(a.Position)
-	_, err := r.tx.ExecContext(r.ctx, `INSERT INTO alerts_alarms (`+alarmColumns+`)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`,
-		a.ID, a.Rule, a.Title, a.Metric, a.Unit, string(a.Subject), string(a.State), string(a.Priority), a.started,
-		a.Raised.UnixMilli(), a.Changed.UnixMilli(), a.Value, a.Threshold, lon, lat, a.Assignee, a.Agency)
 	r.keep(a)
-	return a, err
+	return a, nil
 }
 
 // update writes what transitions change of an alarm.
 func (r *record) update(a Alarm) error {
 	lon, lat := columnsOf(a.Position)
-	_, err := r.tx.ExecContext(r.ctx, `UPDATE alerts_alarms SET title = $2, state = $3, priority = $4, changed = $5, value = $6,
+	_, err := r.exec(`UPDATE alerts_alarms SET title = $2, state = $3, priority = $4, changed = $5, value = $6,
 		threshold = $7, lon = $8, lat = $9, agency = $10 WHERE id = $1`,
 		a.ID, a.Title, string(a.State), string(a.Priority), a.Changed.UnixMilli(), a.Value, a.Threshold, lon, lat, a.Agency)
 	r.keep(a)
@@ -184,14 +201,14 @@ func (r *record) journal(kind string, at time.Time, actor, comment string, a Ala
 	if err != nil {
 		return err
 	}
-	_, err = r.tx.ExecContext(r.ctx, `INSERT INTO alerts_journal (seq, alarm, type, at, actor, comment, body) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+	_, err = r.exec(`INSERT INTO alerts_journal (seq, alarm, type, at, actor, comment, body) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
 		int64(r.seq), a.ID, kind, at.UnixMilli(), actor, comment, string(body))
 	r.events = append(r.events, ev)
 	return err
 }
 
 // committedAtOnce bounds a transaction, and so how long an operator's ack waits for it.
-const committedAtOnce = 1000
+const committedAtOnce = 250
 
 // commit writes what is pending. What fails stays pending, in its order.
 func (e *Engine) commit(ctx context.Context) error {
