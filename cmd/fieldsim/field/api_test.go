@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"cuulong/devices"
@@ -17,6 +18,7 @@ import (
 
 // A centre answers as CONTRACT.md says, as far as the field asks.
 type centre struct {
+	mu        sync.Mutex     // guards all: handlers run with it, tests take it with with
 	passwords map[string]int // device → how often credentials were made
 	zones     int
 	rules     map[string]bool
@@ -93,8 +95,20 @@ func (c *centre) handler() http.Handler {
 			say(w, 401, map[string]any{"title": "Unauthorized"})
 			return
 		}
-		m.ServeHTTP(w, r)
+		c.with(func() { m.ServeHTTP(w, r) })
 	})
+}
+
+func (c *centre) with(do func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	do()
+}
+
+// made is how often a device got credentials.
+func (c *centre) made(id string) (n int) {
+	c.with(func() { n = c.passwords[id] })
+	return n
 }
 
 func newCentre(t *testing.T) (*centre, *API) {
@@ -117,12 +131,12 @@ func TestRegister(t *testing.T) {
 	}
 	// A later run goes on with the file and makes nothing new.
 	again, err := api.Register(t.Context(), Province(), file, false)
-	if err != nil || again["air-1"] != logins["air-1"] || c.passwords["air-1"] != 1 {
+	if err != nil || again["air-1"] != logins["air-1"] || c.made("air-1") != 1 {
 		t.Errorf("%v, %v", again["air-1"], err)
 	}
 	// A device that was deleted meanwhile is made anew.
-	delete(c.passwords, "air-2")
-	if _, err = api.Register(t.Context(), Province(), file, false); err != nil || c.passwords["air-2"] != 1 {
+	c.with(func() { delete(c.passwords, "air-2") })
+	if _, err = api.Register(t.Context(), Province(), file, false); err != nil || c.made("air-2") != 1 {
 		t.Error(err)
 	}
 	// Somebody else's device is left alone until told otherwise.
@@ -143,9 +157,11 @@ func TestProposeTwice(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if c.zones != len(zoneShapes) || len(c.rules) != len(Rules()) {
-		t.Errorf("%d zones, %d rules", c.zones, len(c.rules))
-	}
+	c.with(func() {
+		if c.zones != len(zoneShapes) || len(c.rules) != len(Rules()) {
+			t.Errorf("%d zones, %d rules", c.zones, len(c.rules))
+		}
+	})
 }
 
 func TestAPIErrorsNameTheRouteNotTheToken(t *testing.T) {
@@ -171,7 +187,7 @@ func TestStoredOverHTTP(t *testing.T) {
 		err = api.Stored(ctx, "a", "salinity", 10, 20, func(at int64, v float64) bool { n++; return true })
 		return n, err
 	}
-	c.rows = "a,salinity,10,1,g/l,1\na,salinity,19,2.5,g/l,1\n"
+	c.with(func() { c.rows = "a,salinity,10,1,g/l,1\na,salinity,19,2.5,g/l,1\n" })
 	if n, err := read(t.Context()); n != 2 || err != nil {
 		t.Errorf("%d rows, %v", n, err)
 	}
@@ -179,7 +195,7 @@ func TestStoredOverHTTP(t *testing.T) {
 		"another device": "b,salinity,10,1,g/l,1\n", "another metric": "a,level,10,1,m,1\n",
 		"too early": "a,salinity,9,1,g/l,1\n", "too late": "a,salinity,20,1,g/l,1\n", "broken off": "a,salinity,10,1,g/l,1\na,salinity,cut",
 	} {
-		c.rows = rows
+		c.with(func() { c.rows = rows })
 		if _, err := read(t.Context()); err == nil {
 			t.Errorf("%s: no error", name)
 		}

@@ -133,8 +133,9 @@ func Load(ctx context.Context, o LoadOptions) (LoadResult, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	pubs := make([]*publisher, o.Connections)
+	out := &outage{log: o.Logger, broker: o.Broker}
 	for i := range pubs {
-		p, err := newPublisher(&o, i)
+		p, err := newPublisher(&o, out, i)
 		if err != nil {
 			for _, p := range pubs[:i] {
 				_ = p.book.close()

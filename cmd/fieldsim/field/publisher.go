@@ -39,18 +39,20 @@ type slot struct {
 
 // A publisher is one connection of a load.
 type publisher struct {
-	o     *LoadOptions
-	login Login
-	topic string
-	book  *ledger
-	quota int64         // messages to send; 0 unbounded
-	every time.Duration // between messages; 0 as fast as it goes
-	turn  time.Duration // of this connection within every
+	o      *LoadOptions
+	outage *outage // shared by all
+	login  Login
+	topic  string
+	book   *ledger
+	quota  int64         // messages to send; 0 unbounded
+	every  time.Duration // between messages; 0 as fast as it goes
+	turn   time.Duration // of this connection within every
 
 	// Owned by run's goroutine.
 	valueKey uint64
 	due      time.Time
 	drainEnd time.Time
+	met      bool // was connected before
 	next     uint64 // sequence
 	row      int64
 	cell     int
@@ -74,12 +76,12 @@ type publisher struct {
 	resent, reconnects int64 // owned by run's goroutine
 }
 
-func newPublisher(o *LoadOptions, i int) (*publisher, error) {
+func newPublisher(o *LoadOptions, out *outage, i int) (*publisher, error) {
 	id, err := devices.ParseID(o.Logins[i].Username)
 	if err != nil {
 		return nil, fmt.Errorf("load: login %d: %w", i, err)
 	}
-	p := &publisher{o: o, login: o.Logins[i], topic: "devices/" + string(id) + "/telemetry",
+	p := &publisher{o: o, outage: out, login: o.Logins[i], topic: "devices/" + string(id) + "/telemetry",
 		valueKey: key(o.Seed, string(id), "load"),
 		progress: make(chan struct{}, 1), slots: make([]slot, o.Inflight), refused: map[byte]int64{}}
 	for s := o.Inflight - 1; s >= 0; s-- {
@@ -118,15 +120,15 @@ func (p *publisher) run(ctx context.Context, began time.Time) error {
 		defer cancel2()
 	}
 	wait := 50 * time.Millisecond
-	for first := true; ; first = false {
-		err := p.session(drainCtx, sendCtx, first)
+	for {
+		err := p.session(drainCtx, sendCtx)
 		switch {
 		case err == nil || errors.Is(err, errRefused) || errors.Is(err, errLedger):
 			return err
 		case drainCtx.Err() != nil:
 			return nil
 		}
-		p.o.Logger.Info("load connection lost", "device", p.login.Username, "err", err)
+		p.outage.failed(devices.ID(p.login.Username), err)
 		if p.finished(sendCtx) && (p.underWay() == 0 || p.drained()) {
 			return nil
 		}
@@ -159,7 +161,7 @@ func (p *publisher) drained() bool {
 }
 
 // session is one connection. nil means that all is done.
-func (p *publisher) session(ctx, sendCtx context.Context, first bool) error {
+func (p *publisher) session(ctx, sendCtx context.Context) error {
 	lost, err := p.open(ctx)
 	if err != nil {
 		return err
@@ -170,11 +172,12 @@ func (p *publisher) session(ctx, sendCtx context.Context, first bool) error {
 	}()
 	stop := context.AfterFunc(ctx, func() { _ = p.conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	if !first {
+	if p.met {
 		p.reconnects++
-		if err := p.resend(); err != nil {
-			return err
-		}
+	}
+	p.met = true
+	if err := p.resend(); err != nil {
+		return err
 	}
 	for !p.finished(sendCtx) {
 		if err := p.pace(sendCtx, lost); err != nil {
@@ -254,6 +257,7 @@ func (p *publisher) open(ctx context.Context) (lost chan error, err error) {
 		return nil, fmt.Errorf("CONNACK 0x%02x", code)
 	}
 	_ = p.conn.SetDeadline(time.Time{})
+	p.outage.connected(devices.ID(p.login.Username))
 	p.window = min(p.o.Inflight, most) // [MQTT-3.3.4-9]
 	p.out = bufio.NewWriterSize(p.conn, 1<<16)
 	lost = make(chan error, 1)

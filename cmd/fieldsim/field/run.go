@@ -85,6 +85,7 @@ func speakers(o Options, w world) []*speaker {
 		}
 	}
 	var all []*speaker
+	out := &outage{log: o.Logger, broker: o.Broker}
 	for i := range list {
 		s := &list[i]
 		if s.device.Parent != "" {
@@ -94,7 +95,7 @@ func speakers(o Options, w world) []*speaker {
 		if !ok && o.Logins != nil {
 			continue
 		}
-		sp := &speaker{world: w, own: s, children: byGateway[s.device.ID], login: login, o: o,
+		sp := &speaker{world: w, own: s, children: byGateway[s.device.ID], login: login, o: o, outage: out,
 			rand: rand.New(rand.NewPCG(key(o.Seed, string(s.device.ID), "faults"), uint64(w.start)))}
 		switch {
 		case s.river != "" || s.device.Kind == devices.Gateway:

@@ -31,12 +31,12 @@ type speaker struct {
 	login    Login
 	every    time.Duration
 	o        Options
+	outage   *outage // shared by all
 	rand     *rand.Rand
 
 	backlog []int64 // phenomenon times measured and not yet acknowledged, oldest first
 	held    int     // samples still to pass before held-back ones are sent
 	ticks   int
-	telling bool // a failure to connect was logged
 }
 
 // run connects, speaks until the connection is lost, and begins again.
@@ -45,14 +45,13 @@ func (sp *speaker) run(ctx context.Context) {
 	for sleep(ctx, wait) {
 		l, err := sp.connect(ctx)
 		if err != nil {
-			if !sp.telling && ctx.Err() == nil {
-				sp.o.Logger.Warn("device cannot connect", "device", sp.own.device.ID, "broker", sp.o.Broker, "err", err)
-				sp.telling = true
+			if ctx.Err() == nil {
+				sp.outage.failed(sp.own.device.ID, err)
 			}
 			wait = sp.backoff(wait)
 			continue
 		}
-		sp.telling = false
+		sp.outage.connected(sp.own.device.ID)
 		began := time.Now()
 		sp.speak(ctx, l)
 		l.close(ctx.Err() != nil)
