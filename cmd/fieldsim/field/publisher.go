@@ -52,7 +52,7 @@ type publisher struct {
 	valueKey uint64
 	due      time.Time
 	drainEnd time.Time
-	met      bool // was connected before
+	met      bool   // was connected before
 	next     uint64 // sequence
 	row      int64
 	cell     int
