@@ -57,9 +57,18 @@ func (c *Control) ExchangeLink(ctx context.Context, secret, remoteAddr string) (
 		return "", Principal{}, err
 	}
 	addr := addressKey(remoteAddr)
-	if wait := c.byAddress.charge(addr, c.now()); wait > 0 {
-		return "", Principal{}, &ThrottledError{wait}
+	if err := c.byAddress.begin(ctx, addr, c.now); err != nil {
+		return "", Principal{}, err
 	}
+	a, err := c.useLink(secret)
+	c.byAddress.end(addr, c.now(), guess(err, untried))
+	if err != nil {
+		return "", Principal{}, err
+	}
+	return c.begin(ctx, a)
+}
+
+func (c *Control) useLink(secret string) (account, error) {
 	d := digest(secret)
 	c.links.mu.Lock()
 	l, ok := c.links.open[d]
@@ -67,8 +76,7 @@ func (c *Control) ExchangeLink(ctx context.Context, secret, remoteAddr string) (
 	c.links.mu.Unlock()
 	a, known := c.copy.Load().accounts[l.username]
 	if !ok || !known || !c.now().Before(l.ends) {
-		return "", Principal{}, ErrBadLogin
+		return account{}, ErrBadLogin
 	}
-	c.byAddress.refund(addr)
-	return c.begin(ctx, a)
+	return a, nil
 }

@@ -28,8 +28,8 @@ const (
 	minPasswordRunes = 10
 	maxPasswordBytes = 1024
 
-	hashingAtOnce  = 2  // so that log-ins take at most 2 × 19 MiB and never all cores
-	hashingWaiting = 64 // beyond it ErrBusy
+	hashingAtOnce  = 2   // so that log-ins take at most 2 × 19 MiB and never all cores
+	hashingWaiting = 256 // beyond it ErrBusy
 )
 
 // CheckPassword says why a password will not do for an account (*FieldError), or nil.

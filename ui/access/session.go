@@ -44,43 +44,57 @@ func (c *Control) Login(ctx context.Context, username, password, remoteAddr stri
 		return "", Principal{}, err
 	}
 	addr := addressKey(remoteAddr)
-	if wait := c.byAddress.charge(addr, c.now()); wait > 0 {
-		return "", Principal{}, &ThrottledError{wait}
+	if err := c.byAddress.begin(ctx, addr, c.now); err != nil {
+		return "", Principal{}, err
 	}
 	a, err := c.checkPassword(ctx, username, password)
-	if err != ErrBadLogin {
-		c.byAddress.refund(addr) // not a guess, or a right one
-	}
+	// A right password does not prove an address: others may sit behind it, or guess besides.
+	c.byAddress.end(addr, c.now(), guess(err, untried))
 	if err != nil {
 		return "", Principal{}, err
 	}
 	return c.begin(ctx, a)
 }
 
+// guess is what an attempt's error says of who made it.
+func guess(err error, good outcome) outcome {
+	switch err {
+	case nil:
+		return good
+	case ErrBadLogin:
+		return failed
+	}
+	return untried
+}
+
 // checkPassword finds the account that username and password name. An unknown
 // account takes the same time and is throttled alike.
 func (c *Control) checkPassword(ctx context.Context, username, password string) (account, error) {
-	a := c.copy.Load().accounts[username]
 	// A name that nobody can have needs no memory of its own in the throttle.
 	key := ""
 	if usernamePattern.MatchString(username) {
 		key = strings.ToLower(username)
 	}
-	if wait := c.byAccount.charge(key, c.now()); wait > 0 {
-		return account{}, &ThrottledError{wait}
+	if err := c.byAccount.begin(ctx, key, c.now); err != nil {
+		return account{}, err
 	}
+	a, err := c.compare(ctx, username, password)
+	c.byAccount.end(key, c.now(), guess(err, proved))
+	return a, err
+}
+
+func (c *Control) compare(ctx context.Context, username, password string) (account, error) {
+	a := c.copy.Load().accounts[username]
 	if len(password) > maxPasswordBytes {
 		password = "" // nobody's; hashed all the same
 	}
 	ok, err := c.hasher.verify(ctx, password, a.password)
+	if err == nil && !ok {
+		err = ErrBadLogin
+	}
 	if err != nil {
-		c.byAccount.refund(key)
 		return account{}, err
 	}
-	if !ok {
-		return account{}, ErrBadLogin
-	}
-	c.byAccount.forget(key)
 	return a, nil
 }
 

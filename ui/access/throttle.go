@@ -1,6 +1,7 @@
 package access
 
 import (
+	"context"
 	"math"
 	"net/netip"
 	"strings"
@@ -8,13 +9,16 @@ import (
 	"time"
 )
 
-// throttle slows guessing down. A key is charged for every attempt, before it
-// is tried (so that attempts at once do not slip through together), and
-// refunded when it succeeds. The first `free` cost nothing; each further one
-// doubles the wait, from one second to max. One attempt is forgiven a minute.
+// throttle slows guessing down. The first `free` failures of a key cost
+// nothing; each further one doubles the wait, from one second to max. One
+// failure is forgiven a minute.
+//
+// Attempts at once do not slip through together: as many run as could fail
+// without a wait, the others stand until one of those is done. So a room full
+// of screens that logs in rightly is served, if in turn.
 //
 // Memory: at most maxKeys keys; when full, forgiven ones go, else the one with
-// the fewest attempts of a few.
+// the fewest failures of a few.
 type throttle struct {
 	free    int
 	max     time.Duration
@@ -22,29 +26,47 @@ type throttle struct {
 
 	mu   sync.Mutex
 	keys map[string]*attempts
+	done chan struct{} // closed, and made anew, when an attempt is done
 }
 
 type attempts struct {
-	n     float64   // charged and not yet forgiven
-	at    time.Time // when n was right
-	until time.Time // refused before
+	failed  float64   // and not yet forgiven
+	at      time.Time // when failed was right
+	until   time.Time // refused before
+	running int
 }
 
 const forgiveEvery = time.Minute
 
 func newThrottle(free int, max time.Duration, maxKeys int) *throttle {
-	return &throttle{free: free, max: max, maxKeys: maxKeys, keys: map[string]*attempts{}}
+	return &throttle{free: free, max: max, maxKeys: maxKeys, keys: map[string]*attempts{}, done: make(chan struct{})}
 }
 
 func (a *attempts) forgive(now time.Time) {
 	if d := now.Sub(a.at); d > 0 {
-		a.n = math.Max(0, a.n-float64(d)/float64(forgiveEvery))
+		a.failed = math.Max(0, a.failed-float64(d)/float64(forgiveEvery))
 	}
 	a.at = now
 }
 
-// charge counts an attempt, or says how long to wait; then nothing is charged.
-func (t *throttle) charge(key string, now time.Time) (wait time.Duration) {
+// begin lets an attempt run, which must call end; or says how long to wait
+// (*ThrottledError). It stands while too many of the same key run, until ctx ends.
+func (t *throttle) begin(ctx context.Context, key string, now func() time.Time) error {
+	for {
+		stand, err := t.tryBegin(key, now())
+		if stand == nil {
+			return err
+		}
+		select {
+		case <-stand:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// tryBegin returns what to stand for when too many run.
+func (t *throttle) tryBegin(key string, now time.Time) (stand <-chan struct{}, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	a := t.keys[key]
@@ -53,33 +75,48 @@ func (t *throttle) charge(key string, now time.Time) (wait time.Duration) {
 		a = &attempts{at: now}
 		t.keys[key] = a
 	}
-	if w := a.until.Sub(now); w > 0 {
-		return w
+	if wait := a.until.Sub(now); wait > 0 {
+		return nil, &ThrottledError{wait}
 	}
 	a.forgive(now)
-	a.n++
-	if over := a.n - float64(t.free); over > 0 {
-		w := time.Duration(float64(time.Second) * math.Exp2(math.Min(over-1, 30)))
-		a.until = now.Add(min(w, t.max))
+	if a.running > 0 && a.failed+float64(a.running) > float64(t.free) {
+		return t.done, nil
 	}
-	return 0
+	a.running++
+	return nil, nil
 }
 
-// refund takes a charge back: the attempt succeeded or was not tried.
-func (t *throttle) refund(key string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if a := t.keys[key]; a != nil {
-		a.n = math.Max(0, a.n-1)
-		a.until = time.Time{}
-	}
-}
+// outcome of an attempt.
+type outcome int
 
-// forget clears a key: an account whose owner has come.
-func (t *throttle) forget(key string) {
+const (
+	untried outcome = iota // nothing is known
+	failed                 // a wrong guess
+	proved                 // who they said they are: their failures are forgotten
+)
+
+// end tells what became of an attempt.
+func (t *throttle) end(key string, now time.Time, o outcome) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	delete(t.keys, key)
+	a := t.keys[key]
+	a.running--
+	a.forgive(now)
+	switch o {
+	case failed:
+		a.failed++
+		if over := a.failed - float64(t.free); over > 0 {
+			w := time.Duration(float64(time.Second) * math.Exp2(math.Min(over-1, 30)))
+			a.until = now.Add(min(w, t.max))
+		}
+	case proved:
+		a.failed, a.until = 0, time.Time{}
+	}
+	if a.failed == 0 && a.running == 0 {
+		delete(t.keys, key)
+	}
+	close(t.done)
+	t.done = make(chan struct{})
 }
 
 // makeRoom is called with mu held.
@@ -89,15 +126,18 @@ func (t *throttle) makeRoom(now time.Time) {
 	}
 	const look = 64 // at a time, so that a full table costs an attacker's guess, not our CPU
 	var least string
-	leastN, looked := math.Inf(1), 0
+	fewest, looked := math.Inf(1), 0
 	for k, a := range t.keys {
+		if a.running > 0 {
+			continue // there are no more of these than log-ins at once
+		}
 		a.forgive(now)
-		if a.n == 0 {
+		if a.failed == 0 {
 			delete(t.keys, k)
 			continue
 		}
-		if a.n < leastN {
-			least, leastN = k, a.n
+		if a.failed < fewest {
+			least, fewest = k, a.failed
 		}
 		if looked++; looked == look {
 			break

@@ -1,43 +1,59 @@
 package access
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
+// attempt makes one attempt that ends as o, or says how long to wait.
+func attempt(t *testing.T, th *throttle, key string, now time.Time, o outcome) (wait time.Duration) {
+	t.Helper()
+	err := th.begin(t.Context(), key, func() time.Time { return now })
+	var throttled *ThrottledError
+	switch {
+	case errors.As(err, &throttled):
+		return throttled.Wait
+	case err != nil:
+		t.Fatal(err)
+	}
+	th.end(key, now, o)
+	return 0
+}
+
 func TestThrottle(t *testing.T) {
-	t0 := newClock().now()
 	s := func(n float64) time.Duration { return time.Duration(n * float64(time.Second)) }
 	type step struct {
-		after  time.Duration // since the step before
-		refund bool
-		wait   time.Duration
+		after time.Duration // since the step before
+		o     outcome
+		wait  time.Duration // instead
 	}
 	for _, tc := range []struct {
 		name  string
 		steps []step
 	}{
-		{"free attempts", []step{{0, false, 0}, {0, false, 0}, {0, false, 0}, {0, false, s(1)}}},
-		{"doubling", []step{{0, false, 0}, {0, false, 0}, {0, false, 0}, {s(1), false, 0}, {s(1), false, s(0.9)}}},
-		{"asking during the wait costs nothing", []step{{0, false, 0}, {0, false, 0}, {0, false, 0}, {s(0.5), false, s(0.5)}, {s(0.5), false, 0}}},
-		{"success costs nothing", []step{{0, true, 0}, {0, true, 0}, {0, true, 0}, {0, true, 0}, {0, true, 0}, {0, true, 0}}},
-		{"forgiven with time", []step{{0, false, 0}, {0, false, 0}, {0, false, 0}, {4 * forgiveEvery, false, 0}, {0, false, 0}, {0, false, 0}, {0, false, s(1)}}},
+		{"free failures", []step{{0, failed, 0}, {0, failed, 0}, {0, failed, 0}, {0, failed, s(1)}}},
+		{"doubling", []step{{0, failed, 0}, {0, failed, 0}, {0, failed, 0}, {s(1), failed, 0}, {s(1), failed, s(1)}, {s(1), failed, 0}, {s(1), failed, s(3)}}},
+		{"asking during the wait costs nothing", []step{{0, failed, 0}, {0, failed, 0}, {0, failed, 0}, {s(0.5), failed, s(0.5)}, {s(0.5), failed, 0}}},
+		{"success costs nothing", []step{{0, untried, 0}, {0, proved, 0}, {0, untried, 0}, {0, untried, 0}, {0, untried, 0}}},
+		{"success does not excuse an address", []step{{0, failed, 0}, {0, failed, 0}, {0, untried, 0}, {0, failed, 0}, {0, failed, s(1)}}},
+		{"but it does an account", []step{{0, failed, 0}, {0, failed, 0}, {0, proved, 0}, {0, failed, 0}, {0, failed, 0}, {0, failed, 0}, {0, failed, s(1)}}},
+		{"forgiven with time", []step{{0, failed, 0}, {0, failed, 0}, {0, failed, 0}, {4 * forgiveEvery, failed, 0}, {0, failed, 0}, {0, failed, 0}, {0, failed, s(1)}}},
 	} {
 		th := newThrottle(2, 8*time.Second, 100)
-		now := t0
+		now := newClock().now()
 		for i, st := range tc.steps {
 			now = now.Add(st.after)
-			got := th.charge("k", now)
-			// Forgiveness in between shortens a wait by some hundredths.
-			if (got == 0) != (st.wait == 0) || got > st.wait+s(1) || got < st.wait-s(0.1) {
+			got := attempt(t, th, "k", now, st.o)
+			// What is forgiven meanwhile shortens a wait a little.
+			if got > st.wait || got < st.wait-s(0.2) || (got == 0) != (st.wait == 0) {
 				t.Errorf("%s, step %d: wait %v, want about %v", tc.name, i, got, st.wait)
-			}
-			if st.refund {
-				th.refund("k")
 			}
 		}
 	}
@@ -46,14 +62,16 @@ func TestThrottle(t *testing.T) {
 func TestThrottleNeverWaitsLongerThanItsMost(t *testing.T) {
 	th := newThrottle(0, time.Minute, 10)
 	now := newClock().now()
+	longest := time.Duration(0)
 	for range 200 {
-		if wait := th.charge("k", now); wait > time.Minute {
-			t.Fatalf("wait %v", wait)
-		} else {
-			now = now.Add(wait)
-		}
+		wait := attempt(t, th, "k", now, failed)
+		longest = max(longest, wait)
+		now = now.Add(wait)
 	}
-	if wait := th.charge("other", now); wait != 0 {
+	if longest > time.Minute || longest < 30*time.Second {
+		t.Errorf("longest wait %v", longest)
+	}
+	if wait := attempt(t, th, "other", now, failed); wait != 0 {
 		t.Errorf("another key waits %v", wait)
 	}
 }
@@ -62,35 +80,66 @@ func TestThrottleMemoryIsBounded(t *testing.T) {
 	th := newThrottle(2, time.Minute, 50)
 	now := newClock().now()
 	for range 4 {
-		th.charge("guesser", now)
+		attempt(t, th, "guesser", now, failed)
 		now = now.Add(2 * time.Second)
 	}
 	for i := range 5000 {
-		th.charge(fmt.Sprint(i), now)
+		attempt(t, th, fmt.Sprint(i), now, failed)
 		if len(th.keys) > 50 {
 			t.Fatalf("%d keys", len(th.keys))
 		}
 	}
 	if th.keys["guesser"] == nil {
-		t.Error("a flood of single attempts has washed the guesser out")
+		t.Error("a flood of single failures has washed the guesser out")
+	}
+	attempt(t, th, "good", now, proved)
+	if th.keys["good"] != nil {
+		t.Error("a success is remembered")
 	}
 }
 
-func TestThrottleCountsAttemptsAtOnce(t *testing.T) {
-	th := newThrottle(3, time.Minute, 50)
-	now := newClock().now()
-	var through atomic.Int32
-	var wg sync.WaitGroup
-	for range 50 {
-		wg.Go(func() {
-			if th.charge("k", now) == 0 {
-				through.Add(1)
+// Wrong guesses at once get no further than one after the other would.
+func TestThrottleOfAttemptsAtOnce(t *testing.T) {
+	for _, tc := range []struct {
+		o    outcome
+		want int32
+	}{{failed, 4}, {proved, 50}} { // three free failures and the one that starts the wait; all who are right
+		synctest.Test(t, func(t *testing.T) {
+			th := newThrottle(3, time.Minute, 50)
+			var through, at, most atomic.Int32
+			var wg sync.WaitGroup
+			for range 50 {
+				wg.Go(func() {
+					if th.begin(t.Context(), "k", time.Now) != nil {
+						return
+					}
+					most.Store(max(most.Load(), at.Add(1)))
+					through.Add(1)
+					time.Sleep(50 * time.Millisecond) // hashing
+					at.Add(-1)
+					th.end("k", time.Now(), tc.o)
+				})
+			}
+			wg.Wait()
+			if through.Load() != tc.want || most.Load() > 4 {
+				t.Errorf("outcome %d: %d went through, %d at once", tc.o, through.Load(), most.Load())
+			}
+			if len(th.keys) > 1 {
+				t.Errorf("%d keys left", len(th.keys))
 			}
 		})
 	}
-	wg.Wait()
-	if n := through.Load(); n != 4 { // the free ones, and the one that starts the wait
-		t.Errorf("%d attempts went through", n)
+}
+
+func TestThrottleStandsNoLongerThanItsCaller(t *testing.T) {
+	th := newThrottle(0, time.Minute, 50)
+	if err := th.begin(t.Context(), "k", time.Now); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := th.begin(ctx, "k", time.Now); !errors.Is(err, context.Canceled) {
+		t.Error(err)
 	}
 }
 
