@@ -144,11 +144,16 @@ export function plot(el: HTMLElement, d: Prepared, o: PlotOptions): { destroy():
     },
     setLatest: (r) => {
       latest = r;
-      const lastX = d.x.at(-1) ?? 0;
-      if (!r || r.t / 1000 <= lastX) u.redraw(false);
+      if (!r) return;
+      // The last window is not over yet: the newest value ends the line.
+      let n = d.x.length;
+      while (n > 0 && d.x[n - 1]! >= r.t / 1000) n--;
+      const x = d.x.slice(0, n);
+      const y = d.y.slice(0, n);
+      const lastX = x.at(-1) ?? 0;
       // After a silence the newest value stands alone.
-      else if (r.t / 1000 - lastX > o.gapMs / 1000) u.setData([[...d.x, (lastX + r.t / 1000) / 2, r.t / 1000], [...d.y, null, r.v]]);
-      else u.setData([[...d.x, r.t / 1000], [...d.y, r.v]]);
+      if (r.t / 1000 - lastX > o.gapMs / 1000) u.setData([[...x, (lastX + r.t / 1000) / 2, r.t / 1000], [...y, null, r.v]]);
+      else u.setData([[...x, r.t / 1000], [...y, r.v]]);
     },
   };
 }

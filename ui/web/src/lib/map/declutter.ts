@@ -18,6 +18,8 @@ export interface Wish {
   h: number;
   /** Never dropped: takes the first place when none is free. */
   must?: boolean;
+  /** Where it stands by preference: beside the marker, or above it as on a chart. */
+  prefer?: 'beside' | 'above';
 }
 export interface Placed extends Rect {
   id: string;
@@ -43,6 +45,10 @@ function* candidates(w: Wish): Generator<Rect & { leader: boolean }> {
     const right = w.x + d;
     const left = w.x - d - w.w;
     const box = { w: w.w, h: w.h, leader };
+    if (w.prefer === 'above') {
+      for (const f of [0.5, 0.8, 0.2, 0.95, 0.05]) yield { x: w.x - w.w * f, y: w.y - d - w.h, ...box };
+      for (const f of [0.5, 0.8, 0.2, 0.05, 0.95]) yield { x: w.x - w.w * f, y: w.y + d, ...box };
+    }
     yield { x: right, y: w.y - w.h / 2, ...box };
     yield { x: left, y: w.y - w.h / 2, ...box };
     yield { x: w.x - w.w / 2, y: w.y - d - w.h, ...box };
