@@ -100,12 +100,14 @@ func parsePHC(s string) (phc, error) {
 
 // hasher runs argon2id a few at a time.
 type hasher struct {
+	cost    phc // of new hashes, and of strangers' log-ins; without salt and key
 	running chan struct{}
 	waiting chan struct{}
 }
 
 func newHasher() *hasher {
-	return &hasher{running: make(chan struct{}, hashingAtOnce), waiting: make(chan struct{}, hashingWaiting)}
+	return &hasher{cost: phc{memoryKiB: argonMemoryKiB, time: argonTime, threads: argonThreads},
+		running: make(chan struct{}, hashingAtOnce), waiting: make(chan struct{}, hashingWaiting)}
 }
 
 func (h *hasher) key(ctx context.Context, password string, p phc, keyLen int) ([]byte, error) {
@@ -126,7 +128,8 @@ func (h *hasher) key(ctx context.Context, password string, p phc, keyLen int) ([
 
 // hash makes the string to store.
 func (h *hasher) hash(ctx context.Context, password string) (string, error) {
-	p := phc{memoryKiB: argonMemoryKiB, time: argonTime, threads: argonThreads, salt: make([]byte, argonSaltLen)}
+	p := h.cost
+	p.salt = make([]byte, argonSaltLen)
 	rand.Read(p.salt) // never fails (crypto/rand, Go 1.24)
 	key, err := h.key(ctx, password, p, argonKeyLen)
 	if err != nil {
@@ -136,19 +139,17 @@ func (h *hasher) hash(ctx context.Context, password string) (string, error) {
 	return p.String(), nil
 }
 
-// nobody is what an unknown user's password is compared with, so that it takes
-// the time of a known one.
-var nobody = phc{memoryKiB: argonMemoryKiB, time: argonTime, threads: argonThreads,
-	salt: make([]byte, argonSaltLen), key: make([]byte, argonKeyLen)}
-
-// verify compares a password with a stored hash; an empty one is nobody's.
+// verify compares a password with a stored hash. An empty one is an unknown
+// user's: it is compared with nobody's, so that it takes the time of a known one.
 func (h *hasher) verify(ctx context.Context, password, stored string) (bool, error) {
-	p, known := nobody, stored != ""
+	p, known := h.cost, stored != ""
 	if known {
 		var err error
 		if p, err = parsePHC(stored); err != nil {
 			return false, err
 		}
+	} else {
+		p.salt, p.key = make([]byte, argonSaltLen), make([]byte, argonKeyLen)
 	}
 	key, err := h.key(ctx, password, p, len(p.key))
 	if err != nil {
