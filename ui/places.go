@@ -48,6 +48,11 @@ func feature(raw json.RawMessage) *featureOut {
 	return &featureOut{"application/geo+json", raw}
 }
 
+// geoJSONIn is a text that the atlas reads itself.
+type geoJSONIn struct {
+	RawBody []byte
+}
+
 type putCollection func(ctx context.Context, r io.Reader) (int, []geo.Refusal, error)
 
 func (s *Server) placeRoutes() {
@@ -98,12 +103,8 @@ func (s *Server) placeRoutes() {
 // collection are the routes that zones and rivers share.
 func collection(s *Server, many, one string, put putCollection, del func(context.Context, string) (bool, error), get func(string) (json.RawMessage, bool)) {
 	route(s, "POST /api/v1/"+many, "Take a GeoJSON FeatureCollection, each feature with an id; features that fail are refused one by one", http.StatusOK,
-		func(ctx context.Context, _ *none) (*body[importOut], error) {
-			text, err := readBody(ctx, maxImport)
-			if err != nil {
-				return nil, err
-			}
-			n, refused, err := put(ctx, bytes.NewReader(text))
+		func(ctx context.Context, in *geoJSONIn) (*body[importOut], error) {
+			n, refused, err := put(ctx, bytes.NewReader(in.RawBody))
 			if refused == nil {
 				refused = []geo.Refusal{}
 			}
@@ -116,15 +117,14 @@ func collection(s *Server, many, one string, put putCollection, del func(context
 		}
 		return feature(raw), nil
 	}, givesGeoJSON)
-	route(s, "PUT /api/v1/"+many+"/{id}", "Replace a "+one+" by a GeoJSON Feature", http.StatusOK, func(ctx context.Context, in *ByID) (*featureOut, error) {
+	route(s, "PUT /api/v1/"+many+"/{id}", "Replace a "+one+" by a GeoJSON Feature", http.StatusOK, func(ctx context.Context, in *struct {
+		ByID
+		geoJSONIn
+	}) (*featureOut, error) {
 		if _, ok := get(in.ID); !ok {
 			return nil, notFound(one)
 		}
-		text, err := readBody(ctx, maxImport)
-		if err != nil {
-			return nil, err
-		}
-		if err := putFeature(ctx, put, in.ID, text); err != nil {
+		if err := putFeature(ctx, put, in.ID, in.RawBody); err != nil {
 			return nil, err
 		}
 		raw, ok := get(in.ID)
@@ -168,12 +168,6 @@ func putFeature(ctx context.Context, put putCollection, id string, text []byte) 
 	return err
 }
 
-// readBody reads a request's body that huma does not; bound in bytes.
-func readBody(ctx context.Context, bound int64) ([]byte, error) {
-	r := callOf(ctx).r
-	return io.ReadAll(http.MaxBytesReader(nil, r.Body, bound))
-}
-
 // importPatience is how long the text of an import may take to arrive.
 const importPatience = 2 * time.Minute
 
@@ -183,6 +177,7 @@ func takesGeoJSON(op *huma.Operation) {
 		"application/geo+json": {Schema: object}, "application/json": {Schema: object}}}
 	// Its schema is documentation: the atlas reads the text, and refuses feature by feature.
 	op.SkipValidateBody = true
+	op.MaxBodyBytes, op.BodyReadTimeout = maxImport, importPatience
 }
 
 func givesGeoJSON(op *huma.Operation) {
