@@ -2,7 +2,7 @@ package field
 
 import "math"
 
-// A reach of water is where a station stands in the estuary.
+// An estuary is how far and how sharply the sea reaches into one river.
 type estuary struct {
 	boundaryKM float64 // mean distance of the 4 g/l boundary from the mouth
 	scaleKM    float64 // how sharply salt gives way to fresh water
