@@ -271,8 +271,9 @@ func BenchmarkOpen(b *testing.B) {
 		b.Fatal(err)
 	}
 	for i := range records {
-		r := &telemetry.Record{Observations: numbered(i).Observations[:1]}
-		r.Observations[0].Device = "station-00001"
+		r := &telemetry.Record{Observations: []telemetry.Observation{
+			{Device: "station-00001", Metric: "salinity", At: t0 + int64(i)*1000, Seen: t0 + int64(i)*1000 + 90, Value: float64(i%4000) / 100, Flag: telemetry.Pass},
+		}}
 		if err := errors.Join(db.Append(r), db.Apply(r)); err != nil {
 			b.Fatal(err)
 		}

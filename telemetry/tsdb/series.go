@@ -52,10 +52,11 @@ type name struct {
 }
 
 // Sizes that suit a machine which also relays video: a memtable is also what a
-// restart has to refill from the log.
+// restart has to refill from the log. Pebble takes memtables out of the cache's
+// size: two of them leave half of it for blocks.
 const (
 	memTableSize = 16 << 20
-	cacheSize    = 32 << 20
+	cacheSize    = 64 << 20
 )
 
 // logger hands Pebble's words on. Fatalf must not end the process (the default
