@@ -95,7 +95,9 @@ func (c *conn) done(seq uint64, err error) {
 // finish notes the reason code for seq and encodes all that are due. It never
 // blocks on I/O. A second call for the same seq changes nothing.
 func (c *conn) finish(seq uint64, code byte) {
-	if c.encode(seq, code) {
+	if flush, draining := c.encode(seq, code); flush && draining {
+		go c.flush() // no other commit may come
+	} else if flush {
 		c.b.dirtyMu.Lock()
 		c.b.dirty = append(c.b.dirty, c)
 		c.b.dirtyMu.Unlock()
@@ -103,14 +105,15 @@ func (c *conn) finish(seq uint64, code byte) {
 }
 
 // encode is finish without telling the broker. It tells whether the next
-// Flush should come by; it tells so once until then.
-func (c *conn) encode(seq uint64, code byte) (flush bool) {
+// Flush should come by, once until then, and whether the connection takes
+// nothing more.
+func (c *conn) encode(seq uint64, code byte) (flush, draining bool) {
 	a := &c.acks
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	p, ok := a.at(seq)
 	if !ok || p.ready || a.broken {
-		return false
+		return false, false
 	}
 	p.ready, p.code = true, code
 	waiting := a.n
@@ -138,13 +141,13 @@ func (c *conn) encode(seq uint64, code byte) (flush bool) {
 	}
 	flush = a.outN > 0 && !a.dirty && !a.closed
 	a.dirty = a.dirty || flush
-	return flush
+	return flush, a.stopped
 }
 
 // answer is finish for a reader that has its answer at once: no commit comes
 // to flush it, unless it stands behind one that does.
 func (c *conn) answer(seq uint64, code byte) {
-	if c.encode(seq, code) {
+	if flush, _ := c.encode(seq, code); flush {
 		c.flush()
 	}
 }

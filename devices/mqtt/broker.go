@@ -313,6 +313,7 @@ func (b *Broker) Close(ctx context.Context) error {
 	for _, c := range conns {
 		c.stopReading()
 	}
+	b.Flush()
 	release := context.AfterFunc(ctx, func() {
 		for _, c := range conns {
 			c.acks.giveUp()
