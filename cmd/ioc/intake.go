@@ -21,7 +21,7 @@ type intake struct {
 
 func (in *intake) handle(m mqtt.Message, done func(error)) {
 	now := time.Now()
-	source := m.Topic
+	source := m.Topic + " from " + string(m.From)
 	var batch telemetry.Batch
 	switch {
 	case m.Gateway:
@@ -39,7 +39,6 @@ func (in *intake) handle(m mqtt.Message, done func(error)) {
 			return
 		}
 	}
-	in.registry.Heard(m.Device, now)
 	// Also an empty batch goes this way, so that acknowledgements keep their order.
 	in.ingest.Submit(batch, func(err error) {
 		if errors.Is(err, telemetry.ErrSetAside) {
@@ -69,7 +68,8 @@ func (in *intake) attributes(m mqtt.Message, source string, now time.Time) (tele
 	}}}, nil
 }
 
-// heard notes whose values came, also those that a gateway carried.
+// heard notes whose values came, also those that a gateway carried; the edge
+// itself notes who sent.
 func heard(registry *devices.Registry, obs []telemetry.Observation) {
 	var last devices.ID
 	for i := range obs {
