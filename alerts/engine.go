@@ -97,7 +97,7 @@ func (e *Engine) Run(ctx context.Context) error {
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastCommit)
 			defer cancel()
 			if err := e.commit(last); err != nil {
-				return fmt.Errorf("alerts: the last transitions are lost: %w", err)
+				return fmt.Errorf("alerts: the last transitions were not committed: %w", err)
 			}
 			return nil
 		case <-e.wake:

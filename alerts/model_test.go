@@ -99,9 +99,9 @@ func (m *model) become(event string, s State) {
 
 // Random histories give the same events as the naive judge. The seed is in the test's name.
 func TestAgainstNaiveJudge(t *testing.T) {
-	const stories, steps = 60, 120
+	const stories, steps = 40, 120
 	w := newWorld(t)
-	raised := 0
+	raised, restarts := 0, 0
 	for seed := range uint64(stories) {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			w.t = t
@@ -156,6 +156,12 @@ func TestAgainstNaiveJudge(t *testing.T) {
 					m.ack()
 				default:
 					w.settle()
+					// A delay begins anew with the process; all else goes on as if nothing had been.
+					if r.On.ForS == 0 && r.Off.ForS == 0 && rnd.IntN(3) == 0 {
+						story = append(story, fmt.Sprintf("%g: restart", now))
+						restarts++
+						w.restart()
+					}
 				}
 			}
 			w.settle()
@@ -173,7 +179,7 @@ func TestAgainstNaiveJudge(t *testing.T) {
 	}
 	w.t = t
 	w.checkJournal()
-	if raised < 5*stories {
-		t.Errorf("only %d events: the stories hardly try", raised)
+	if raised < 5*stories || restarts == 0 {
+		t.Errorf("only %d events and %d restarts: the stories hardly try", raised, restarts)
 	}
 }

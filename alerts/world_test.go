@@ -26,12 +26,13 @@ var t0 = time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
 
 // world is an engine on a real database, with registry, atlas and Latest, and a clock that tests move.
 type world struct {
-	t    testing.TB
-	path string
-	db   *sql.DB
-	reg  *devices.Registry
-	map_ *geo.Atlas
-	last *telemetry.Latest
+	t     testing.TB
+	owner testing.TB // closes the database, where t is a part of it
+	path  string
+	db    *sql.DB
+	reg   *devices.Registry
+	map_  *geo.Atlas
+	last  *telemetry.Latest
 	*Engine
 
 	mu     sync.Mutex
@@ -53,7 +54,7 @@ func openDB(t testing.TB, path string) *sql.DB {
 
 func newWorld(t testing.TB, ids ...string) *world {
 	t.Helper()
-	w := &world{t: t, path: filepath.Join(t.TempDir(), "records.db"), clock: t0, last: telemetry.NewLatest()}
+	w := &world{t: t, owner: t, path: filepath.Join(t.TempDir(), "records.db"), clock: t0, last: telemetry.NewLatest()}
 	migrated.Do(func() {
 		w.open()
 		w.db.Close() // the last connection folds the WAL into the file
@@ -84,7 +85,7 @@ var (
 func (w *world) open() {
 	w.t.Helper()
 	ctx := w.t.Context()
-	w.db = openDB(w.t, w.path)
+	w.db = openDB(w.owner, w.path)
 	var err error
 	if w.map_, err = geo.Open(ctx, w.db); err != nil {
 		w.t.Fatal(err)
