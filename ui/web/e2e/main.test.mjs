@@ -32,7 +32,7 @@ async function water(page, fromKm, toKm) {
 }
 const said = (share) => Object.entries(share).map(([k, v]) => `${k} ${Math.round(v * 100)} %`).join(' ');
 
-journey('from sensor to wall: raise, see, acknowledge, lose the server, live again', 150_000, async ({ ioc, browser, field, step }) => {
+journey('from sensor to wall: raise, see, acknowledge, lose the server, live again', 240_000, async ({ ioc, browser, field, step }) => {
   await field.salinity(CUA_TIEU);
   await ioc.api('POST', '/api/v1/rules', { id: 'man-cao', title: 'Độ mặn vượt ngưỡng lấy nước', metric: 'salinity', scope: {}, on: { above: 2 }, off: { below: 1.5 }, priority: 'high' });
   await ioc.account('truc-ban-2', 'operator');

@@ -28,7 +28,7 @@ export class Browser {
   /** A browser of its own: cookies, storage, language are not shared. */
   async context({ width = 1920, height = 1080, locale, theme, ...more } = {}) {
     const context = await this.chromium.newContext({ viewport: { width, height }, colorScheme: 'dark', ...more });
-    context.setDefaultTimeout(20_000);
+    context.setDefaultTimeout(45_000);
     this.contexts.push(context);
     await context.addInitScript(
       ([choices]) => {

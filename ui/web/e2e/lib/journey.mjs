@@ -23,7 +23,7 @@ export function journey(name, timeout, walk) {
       browser.check();
     } catch (e) {
       const files = browser ? await browser.pictures() : [];
-      e.message = `${at}: ${e.message}${browser?.faults.length ? `\nalso: ${browser.faults.join('\n  ')}` : ''}${files.length ? `\npictures:\n  ${files.join('\n  ')}` : ''}`;
+      e.message = `${at}: ${e.message}${browser?.faults.length ? `\nalso: ${browser.faults.join('\n  ')}` : ''}${files.length ? `\npictures:\n  ${files.join('\n  ')}` : ''}\nthe server's last words:\n${ioc.log.slice(-12).join('')}`;
       console.error(e.message);
       throw e;
     } finally {

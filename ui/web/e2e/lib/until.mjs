@@ -2,7 +2,7 @@
  * Waits for a condition: the first truthy result of check, or an error that says
  * what was waited for and what was seen last. An error with `final` ends it at once.
  */
-export async function until(what, check, within = 20_000) {
+export async function until(what, check, within = 45_000) {
   const end = Date.now() + within;
   let last;
   for (;;) {
