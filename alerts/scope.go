@@ -1,6 +1,7 @@
 package alerts
 
 import (
+	"maps"
 	"slices"
 
 	"cuulong/devices"
@@ -136,23 +137,28 @@ const rescopedAtOnce = 500
 func (e *Engine) rescope() {
 	j := &e.judges
 	j.mu.Lock()
-	ids := make([]devices.ID, 0, len(j.dirty))
-	for id := range j.dirty {
-		ids = append(ids, id)
+	ids := j.dirty
+	if len(ids) == 0 && !j.allDirty {
+		j.mu.Unlock()
+		return
 	}
+	j.dirty = map[devices.ID]struct{}{}
 	if j.allDirty {
 		for id := range j.byDevice {
-			if _, listed := j.dirty[id]; !listed {
-				ids = append(ids, id)
-			}
+			ids[id] = struct{}{}
 		}
 	}
-	clear(j.dirty)
+	all := j.allDirty
 	j.allDirty = false
 	j.mu.Unlock()
+	if all {
+		for _, d := range e.o.Registry.All() { // one that came back is not followed yet
+			ids[d.ID] = struct{}{}
+		}
+	}
 
 	now := e.now().UnixMilli()
-	for chunk := range slices.Chunk(ids, rescopedAtOnce) {
+	for chunk := range slices.Chunk(slices.Collect(maps.Keys(ids)), rescopedAtOnce) {
 		j.mu.Lock()
 		for _, id := range chunk {
 			e.rescopeDevice(id, now)
