@@ -12,7 +12,7 @@ import (
 	"cuulong/telemetry"
 )
 
-// errGap is not given out: it is logged, with the seqs that are missing.
+// damagedDir is the folder, in the log's, of what could not be read.
 const damagedDir = "damaged"
 
 // file is what the log needs of an open segment; tests put faults in between.
