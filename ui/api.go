@@ -65,9 +65,10 @@ func route[I, O any](s *Server, pattern, summary string, status int, handler fun
 	op := huma.Operation{
 		OperationID: strings.ToLower(method) + strings.NewReplacer("/api/v1", "", "/", "-", "{", "", "}", "").Replace(path),
 		Method:      method, Path: path, Summary: summary, DefaultStatus: status,
-		Tags:         []string{strings.Split(strings.TrimPrefix(path, "/api/v1/"), "/")[0]},
-		MaxBodyBytes: maxBody + 1, // huma counts a body of exactly the bound as too large
-		Extensions:   map[string]any{"x-permission": need.String()},
+		Tags:            []string{strings.Split(strings.TrimPrefix(path, "/api/v1/"), "/")[0]},
+		BodyReadTimeout: 10 * time.Second,
+		MaxBodyBytes:    maxBody + 1, // huma counts a body of exactly the bound as too large
+		Extensions:      map[string]any{"x-permission": need.String()},
 	}
 	if need == publicPermission {
 		op.Security = []map[string][]string{}

@@ -63,7 +63,7 @@ func (rt *router) err() error {
 // door lets in who may.
 func (rt *router) door(need access.Permission, h http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		c := call{r: r}
+		c := call{w: w, r: r}
 		if need != access.Public {
 			var err error
 			if c.who, err = identify(rt.access, r); err == nil && !c.who.May(need) {
@@ -99,6 +99,7 @@ func identify(c *access.Control, r *http.Request) (access.Principal, error) {
 // huma hands a handler nothing else.
 type call struct {
 	who access.Principal // nobody on public routes
+	w   http.ResponseWriter
 	r   *http.Request
 }
 

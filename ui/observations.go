@@ -230,6 +230,12 @@ type mark struct {
 	Every  int64      `json:"e,omitempty"`
 }
 
+// valid: a cursor comes back from outside.
+func (m mark) valid() bool {
+	return idPattern.MatchString(string(m.Device)) && metricPattern.MatchString(m.Metric) && m.Every >= 0 &&
+		minTime <= m.Start && m.Start <= m.From && m.From <= m.To && m.To <= maxTime
+}
+
 func (s *Server) observationsPage(ctx context.Context, sel selection, limit int, cursor string) (observationsOut, error) {
 	out := observationsOut{Series: []series{}}
 	at := mark{From: sel.from}
@@ -238,7 +244,7 @@ func (s *Server) observationsPage(ctx context.Context, sel selection, limit int,
 		if err == nil {
 			err = json.Unmarshal([]byte(text), &at)
 		}
-		if err != nil || at.From < minTime || at.To > maxTime || at.Every < 0 || (at.Every > 0) != (sel.every.Millis > 0) {
+		if err != nil || !at.valid() || (at.Every > 0) != (sel.every.Millis > 0) {
 			return out, invalid("query.cursor", "not a cursor of this query")
 		}
 		sel.from, sel.to, sel.every.Millis = at.Start, at.To, at.Every

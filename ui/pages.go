@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"sync"
 
 	"cuulong/geo"
 )
@@ -19,10 +20,11 @@ const maxPages = 64 << 20
 
 // asset is one file, ready to be sent.
 type asset struct {
-	plain, gzipped []byte // gzipped: nil where it saves nothing
-	kind           string
-	etag           string
-	forever        bool // its name changes with its content
+	plain   []byte
+	gzipped func() []byte // compressed once, when first asked for; nil where it saves nothing
+	kind    string
+	etag    string
+	forever bool // its name changes with its content
 }
 
 // kinds are the content types of what Vite builds; a bare machine has no mime.types.
@@ -41,24 +43,29 @@ func newAsset(name string, text []byte) *asset {
 	if a.kind == "" {
 		a.kind = "application/octet-stream"
 	}
+	a.gzipped = func() []byte { return nil }
 	switch path.Ext(name) {
 	case ".woff2", ".woff", ".png", ".jpg", ".webp", ".mp3", ".ogg": // compressed already
-		return a
-	}
-	if len(text) < 1024 {
-		return a
-	}
-	var b bytes.Buffer
-	z, _ := gzip.NewWriterLevel(&b, gzip.BestCompression) // the level is valid
-	z.Write(text)                                         // a Buffer does not fail
-	z.Close()
-	if b.Len() < len(text)*9/10 {
-		a.gzipped = b.Bytes()
+	default:
+		if len(text) >= 1024 {
+			a.gzipped = sync.OnceValue(func() []byte { return compress(text) })
+		}
 	}
 	return a
 }
 
-// loadPages reads the built pages, compressed once.
+func compress(text []byte) []byte {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	z.Write(text) // a Buffer does not fail
+	z.Close()
+	if b.Len() > len(text)*9/10 {
+		return nil
+	}
+	return b.Bytes()
+}
+
+// loadPages reads the built pages.
 func loadPages(dist fs.FS) (map[string]*asset, error) {
 	pages := map[string]*asset{}
 	total := 0
@@ -127,9 +134,11 @@ func (a *asset) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	text := a.plain
-	if a.gzipped != nil && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
-		h.Set("Content-Encoding", "gzip")
-		text = a.gzipped
+	if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+		if z := a.gzipped(); z != nil {
+			h.Set("Content-Encoding", "gzip")
+			text = z
+		}
 	}
 	h.Set("Content-Length", fmt.Sprint(len(text)))
 	w.WriteHeader(http.StatusOK)

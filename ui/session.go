@@ -20,6 +20,10 @@ type cookieOut struct {
 	SetCookie http.Cookie `header:"Set-Cookie"`
 }
 
+// cookieAgeS outlives the longest session, so that a wall whose browser was
+// started again is still logged in; when a session ends is the server's word.
+const cookieAgeS = 7 * 24 * 3600
+
 func sessionCookieOf(value string, r *http.Request, maxAge int) http.Cookie {
 	return http.Cookie{Name: sessionCookie, Value: value, Path: "/", HttpOnly: true,
 		SameSite: http.SameSiteLaxMode, Secure: r.TLS != nil, MaxAge: maxAge}
@@ -94,7 +98,7 @@ func (s *Server) sessionRoutes() {
 		if err != nil {
 			return nil, err
 		}
-		return &cookieOut{sessionCookieOf(cookie, r, 0)}, nil
+		return &cookieOut{sessionCookieOf(cookie, r, cookieAgeS)}, nil
 	})
 	route(s, "DELETE /api/v1/session", "Log out", http.StatusNoContent, func(ctx context.Context, _ *none) (*cookieOut, error) {
 		if err := c.Logout(ctx, principal(ctx)); err != nil {
