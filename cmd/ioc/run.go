@@ -136,17 +136,18 @@ func run(ctx context.Context, cfg Config, o runOptions) error {
 	defer closing(log, "live hub", face.Close)
 
 	// What changes on one side is told to the others.
-	registry.OnChange(func(c devices.Change) { face.DeviceChanged(c); engine.Rescope() })
+	registry.OnChange(func(c devices.Change) { face.DeviceChanged(c); engine.DeviceChanged(c.ID) })
 	atlas.OnChange(func() { registry.Resnap(); engine.Rescope() })
 
 	// From here on things run.
 	var running sync.WaitGroup
 	defer running.Wait()
-	engineCtx, stopEngine := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopEngine()
+	late, stopLate := context.WithCancel(context.WithoutCancel(ctx)) // ends after the edge is drained
+	defer stopLate()
+	running.Go(func() { _ = control.Run(late) })
 	if cfg.Alerts.Enabled {
 		running.Go(func() {
-			if err := engine.Run(engineCtx); err != nil && !errors.Is(err, context.Canceled) {
+			if err := engine.Run(late); err != nil && !errors.Is(err, context.Canceled) {
 				log.Error("alarm engine stopped", "err", err)
 			}
 		})
