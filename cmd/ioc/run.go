@@ -82,7 +82,7 @@ func run(ctx context.Context, cfg Config, o runOptions) error {
 	}
 
 	// Series.
-	series, err := tsdb.Open(dir.series(), tsdb.Options{Logger: log})
+	series, err := tsdb.Open(dir.series(), tsdb.Options{Logger: log, Metrics: metrics})
 	if err != nil {
 		return err
 	}
