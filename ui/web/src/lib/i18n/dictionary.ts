@@ -43,7 +43,7 @@ export const words = {
   errNotFound: ['Không còn mục này.', 'It is no longer there.'],
   errTaken: ['Mã này đã có.', 'This id is taken.'],
   errOther: ['Máy chủ từ chối: {why}', 'The server refused: {why}'],
-  errFields: ['Có mục chưa hợp lệ, xem bên dưới.', 'Some entries are not valid, see below.'],
+  errFields: ['Có mục chưa hợp lệ, xem ghi chú ở từng mục.', 'Some entries are not valid; see the note at each.'],
 
   // top bar
   live: ['Trực tiếp', 'Live'],

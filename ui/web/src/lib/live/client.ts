@@ -5,7 +5,7 @@ import type { Alarm } from '../api/types';
 import { CLOSE_LOGIN_ENDED, SUBPROTOCOL, type Place, type Row, type ServerMessage, type Sink, type Topic } from './protocol';
 
 /** Silence after which the connection is taken for lost: two heartbeats and a little. */
-export const SILENCE_MS = 4500;
+export const SILENCE_MS = 4200;
 export const RETRY_MIN_MS = 500;
 export const RETRY_MAX_MS = 5000;
 /** From here on a broken connection is called lost, before it is reconnecting. */
@@ -66,7 +66,7 @@ export class LiveClient {
   start(): void {
     if (!this.stopped) return;
     this.stopped = false;
-    this.watch = setInterval(() => this.tick(), 500);
+    this.watch = setInterval(() => this.tick(), 250);
     this.connect();
   }
 

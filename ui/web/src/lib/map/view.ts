@@ -94,7 +94,7 @@ export class MapView {
     map.on('click', (e) => hooks.clicked(e.lngLat.lng, e.lngLat.lat));
     map.on('webglcontextlost', () => hooks.lost(true));
     map.on('webglcontextrestored', () => hooks.lost(false));
-    map.once('load', () => {
+    map.once('style.load', () => {
       this.ready = true;
       if (this.palettePending) this.setPalette(this.palettePending);
       for (const [layer, visible] of this.layersPending) this.setLayer(layer, visible);
@@ -243,7 +243,7 @@ function styleOf(p: Palette, base: Base): maplibre.StyleSpecification {
       { id: 'open-sea', type: 'fill', source: 'water', filter: ['!=', ['get', 'class'], 'river'], paint: { 'fill-color': p.sea } },
       { id: 'rivers-unknown', type: 'fill', source: 'water', filter: ['==', ['get', 'class'], 'river'], paint: { 'fill-pattern': 'unknown' } },
       { id: 'reaches', type: 'fill', source: 'reaches', paint: { 'fill-color': waterColour(p), 'fill-opacity': known } },
-      { id: 'banks', type: 'line', source: 'water', paint: { 'line-color': p.bank, 'line-width': 1 } },
+      { id: 'banks', type: 'line', source: 'water', filter: ['==', ['get', 'class'], 'river'], paint: { 'line-color': p.bank, 'line-width': 1 } },
       {
         id: 'zones',
         type: 'line',
