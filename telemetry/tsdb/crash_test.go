@@ -177,6 +177,28 @@ func TestSeriesFault(t *testing.T) {
 	has(t, openAt(t, lose(t, dir), Options{}), 1, 2, 3, 4, 5)
 }
 
+// TestCloseOnADeadDisk: Pebble flushes again and again without end; the engine still stops.
+func TestCloseOnADeadDisk(t *testing.T) {
+	broken := &atomic.Bool{}
+	fs := errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if broken.Load() && op.Kind.ReadOrWrite() == errorfs.OpIsWrite {
+			return errDisk
+		}
+		return nil
+	}))
+	dir := t.TempDir()
+	db, err := Open(dir, Options{fs: fs, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	appendAll(t, db, 1, 5)
+	broken.Store(true)
+	if err := db.Close(); err == nil {
+		t.Error("closed as if all were well")
+	}
+	has(t, openAt(t, lose(t, dir), Options{}), 1, 2, 3, 4, 5)
+}
+
 // TestFatalf: Pebble's last word marks the engine failed; the default would end the process.
 func TestFatalf(t *testing.T) {
 	var said bytes.Buffer

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -40,6 +41,7 @@ type series struct {
 	cache *pebble.Cache
 
 	applied atomic.Uint64 // written by apply
+	failing chan struct{} // closed when a flush or compaction has failed
 
 	mu      sync.RWMutex
 	numbers map[devices.ID]map[string]uint32 // guarded by mu; written by apply alone
@@ -57,6 +59,8 @@ type name struct {
 const (
 	memTableSize = 16 << 20
 	cacheSize    = 64 << 20
+
+	retryPause = 100 * time.Millisecond
 )
 
 // logger hands Pebble's words on. Fatalf must not end the process (the default
@@ -74,13 +78,19 @@ func (l logger) Fatalf(format string, args ...any) {
 }
 
 func openSeries(dir string, fs vfs.FS, l logger) (*series, error) {
-	s := &series{cache: pebble.NewCache(cacheSize), numbers: map[devices.ID]map[string]uint32{}}
+	s := &series{cache: pebble.NewCache(cacheSize), numbers: map[devices.ID]map[string]uint32{}, failing: make(chan struct{})}
+	var once sync.Once
 	o := &pebble.Options{
 		FS: fs, Cache: s.cache, Logger: l, DisableWAL: true,
 		MemTableSize: memTableSize, MemTableStopWritesThreshold: 4,
 		L0CompactionThreshold: 4, L0StopWritesThreshold: 24,
 		FormatMajorVersion: pebble.FormatNewest,
-		EventListener:      &pebble.EventListener{BackgroundError: func(err error) { l.fail(fmt.Errorf("series: %w", err)) }},
+		EventListener: &pebble.EventListener{BackgroundError: func(err error) {
+			l.fail(fmt.Errorf("series: %w", err))
+			once.Do(func() { close(s.failing) })
+			// Pebble tries again at once and for ever: a dead disk must not cost a core as well.
+			time.Sleep(retryPause)
+		}},
 	}
 	for i := range o.Levels {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
@@ -332,9 +342,17 @@ func (s *series) durable() (uint64, error) {
 	return seq, it.Close()
 }
 
-// close flushes, so that the next start need not refill.
+// close flushes, so that the next start need not refill. A flush that fails is
+// tried by Pebble without end: then it is left, since the log holds everything.
 func (s *series) close() error {
-	err := s.db.Flush()
+	flushed, err := s.db.AsyncFlush()
+	if err == nil {
+		select {
+		case <-flushed:
+		case <-s.failing:
+			err = errors.New("series: not flushed; the next start refills them from the log")
+		}
+	}
 	err = errors.Join(err, s.db.Close())
 	s.cache.Unref()
 	return err
