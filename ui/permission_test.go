@@ -4,9 +4,12 @@ import (
 	"encoding/json"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/gorilla/websocket"
 
 	"cuulong/ui/access"
 )
@@ -238,4 +241,38 @@ func TestTokensAndAccounts(t *testing.T) {
 	v.do("POST", "/api/v1/accounts/me/password", `{"old":"sai rồi","new":"mật khẩu mới tinh"}`).problem(422)
 	v.do("POST", "/api/v1/accounts/me/password", `{"old":"`+operatorPassword+`","new":"mật khẩu mới tinh"}`).want(204)
 	w.login("vinh", "mật khẩu mới tinh")
+}
+
+func TestUnderTLS(t *testing.T) {
+	w := newWorld(t)
+	server := httptest.NewTLSServer(w.s)
+	defer server.Close()
+	client := server.Client()
+	defer client.CloseIdleConnections()
+	res, err := client.Post(server.URL+"/api/v1/session", "application/json", strings.NewReader(`{"username":"vinh","password":"`+operatorPassword+`"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	c, err := http.ParseSetCookie(res.Header.Get("Set-Cookie"))
+	if err != nil || !c.Secure || !c.HttpOnly || res.Header.Get("Strict-Transport-Security") == "" {
+		t.Fatalf("%d %v %v", res.StatusCode, c, res.Header)
+	}
+	d := websocket.Dialer{Subprotocols: []string{"ioc.v1"}, TLSClientConfig: client.Transport.(*http.Transport).TLSClientConfig.Clone()}
+	d.TLSClientConfig.NextProtos = nil
+	url := "wss" + strings.TrimPrefix(server.URL, "https") + "/live"
+	header := http.Header{"Cookie": {sessionCookie + "=" + c.Value}, "Origin": {server.URL}}
+	conn, _, err := d.Dial(url, header)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	l := &listener{t, conn}
+	l.say(`{"op":"sub","id":"x","topic":"devices"}`)
+	l.want("snap")
+	header.Set("Origin", "http"+strings.TrimPrefix(server.URL, "https")) // our host, but in clear
+	if _, res, err := d.Dial(url, header); err == nil || res == nil || res.StatusCode != 403 {
+		t.Fatal(err, res)
+	}
+	w.s.Close() // before the listener of this test
 }
