@@ -2,8 +2,8 @@
 // threshold, is seen, acknowledged, and survives the death of the server.
 import assert from 'node:assert/strict';
 import { journey } from './lib/journey.mjs';
-import { baseMap, CUA_TIEU, placeOf } from './lib/field.mjs';
-import { DARK, decodePNG, projection, tones } from './lib/pixels.mjs';
+import { CUA_TIEU, placeOf } from './lib/field.mjs';
+import { DARK, decodePNG, projection, reachesOf, tones } from './lib/pixels.mjs';
 import { timed, until } from './lib/until.mjs';
 
 const AT = CUA_TIEU[2]; // Hòa Bình, km 20.2
@@ -22,11 +22,7 @@ const classAt = (parts, km) => parts.find((s) => km >= s.from && km <= s.to)?.c;
 /** The tones of the river's own pixels between two chainages. */
 async function water(page, fromKm, toKm) {
   const onPage = await projection(page, [CUA_TIEU[0], placeOf(CUA_TIEU[0])], [CUA_TIEU[3], placeOf(CUA_TIEU[3])]);
-  const rings = baseMap('reaches')
-    .filter((f) => f.properties.river === 'cua-tieu' && f.properties.from_km >= fromKm && f.properties.to_km <= toKm)
-    .flatMap((f) => (f.geometry.type === 'Polygon' ? [f.geometry.coordinates[0]] : f.geometry.coordinates.map((p) => p[0])))
-    .map((ring) => ring.map(onPage));
-  const seen = tones(decodePNG(await page.screenshot()), rings, DARK);
+  const seen = tones(decodePNG(await page.screenshot()), reachesOf('cua-tieu', fromKm, toKm, onPage), DARK);
   assert.ok(seen.n > 500, `only ${seen.n} pixels of river are on the screen`);
   return seen.share;
 }

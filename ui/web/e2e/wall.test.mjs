@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { journey } from './lib/journey.mjs';
 import { CUA_TIEU, placeOf } from './lib/field.mjs';
-import { DARK, decodePNG, projection, tones } from './lib/pixels.mjs';
+import { DARK, decodePNG, projection, reachesOf, tones } from './lib/pixels.mjs';
 import { fill } from './lib/province.mjs';
 import { until } from './lib/until.mjs';
 
@@ -11,18 +11,18 @@ journey('the wall lives by itself', 240_000, async ({ ioc, browser, field, step 
   await fill({ ioc, field });
   const page = await browser.page({ path: '/wall/main/1', width: 1920, height: 1080 });
   const value = () => page.getByTestId(`station-${CUA_TIEU[1]}`).getAttribute('data-value');
-  /** Whether the map's canvas shows the sea at the mouth. */
-  const seaDrawn = async () => {
+  /** The tone of the Cửa Tiểu's own pixels between its second and third station. */
+  const wears = async (tone) => {
     const onPage = await projection(page, [CUA_TIEU[0], placeOf(CUA_TIEU[0])], [CUA_TIEU[3], placeOf(CUA_TIEU[3])]);
-    const [[x0, y0], [x1, y1]] = [onPage([106.6, 10.3]), onPage([106.5, 10.4])];
-    const { share } = tones(decodePNG(await page.screenshot()), [[[x0, y0], [x1, y0], [x1, y1], [x0, y1]]], DARK);
-    return share.land > 0.3;
+    const { share } = tones(decodePNG(await page.screenshot()), reachesOf('cua-tieu', 13, 18, onPage), DARK);
+    if (share[tone] < 0.4) throw new Error(JSON.stringify(share));
+    return true;
   };
 
   await step('live values, alarms, profile', async () => {
     await until('the map', async () => (await value()) === '2.4');
     await until('four alarms', async () => (await page.getByTestId('alarm-row').count()) === 4);
-    await until('land on the map', seaDrawn);
+    await until('the river wears the middle tone', () => wears('mid'));
     assert.match(await page.locator('main').innerText(), /Cửa Tiểu\s+7,\d\s*km · ranh mặn 4 g\/l/);
     await field.publish(CUA_TIEU[1], 2.7);
     await until('a new value', async () => (await value()) === '2.7');
@@ -55,7 +55,10 @@ journey('the wall lives by itself', 240_000, async ({ ioc, browser, field, step 
     await until('values go on meanwhile', async () => (await value()) === '3.3');
     await page.evaluate(() => globalThis.lost.restoreContext());
     await page.getByText('Bản đồ mất khung vẽ').waitFor({ state: 'detached' });
-    await until('the map is drawn again', seaDrawn);
+    await until('the map is drawn again, and knows what it knew', () => wears('mid'));
+    await field.publish(CUA_TIEU[1], 8);
+    await field.publish(CUA_TIEU[2], 8);
+    await until('it follows what comes', () => wears('salt'));
   });
 
   await step('works without mouse: nothing on it is a dead end', async () => {

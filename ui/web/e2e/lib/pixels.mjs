@@ -1,5 +1,6 @@
 // What the eye sees: the tones of a screenshot, and where on it a place of the map lies.
 import { inflateSync } from 'node:zlib';
+import { baseMap } from './field.mjs';
 
 /** Decodes an 8-bit RGB or RGBA PNG without interlace, which is what Chromium writes. */
 export function decodePNG(file) {
@@ -52,6 +53,14 @@ export async function projection(page, [idA, [lonA, latA]], [idB, [lonB, latB]])
   // Web Mercator has one scale for both axes; the farther axis gives it best.
   const kx = (b.x - a.x) / (((lonB - lonA) * Math.PI) / 180);
   return ([lon, lat]) => [a.x + kx * (((lon - lonA) * Math.PI) / 180), a.y - kx * (mercator(lat) - mercator(latA))];
+}
+
+/** Outlines of a river's reaches between two chainages, in page pixels. */
+export function reachesOf(river, fromKm, toKm, onPage) {
+  return baseMap('reaches')
+    .filter((f) => f.properties.river === river && f.properties.from_km >= fromKm && f.properties.to_km <= toKm)
+    .flatMap((f) => (f.geometry.type === 'Polygon' ? [f.geometry.coordinates[0]] : f.geometry.coordinates.map((p) => p[0])))
+    .map((ring) => ring.map(onPage));
 }
 
 /** How the pixels inside polygons share among named tones; the rest is 'other'. */

@@ -50,10 +50,12 @@ export class MapView {
   readonly map: maplibre.Map;
   private reaches: Reach[] = [];
   private shown: (WaterClass | undefined)[] = [];
-  private waterPending: ((r: Reach) => WaterClass) | undefined;
-  private layersPending = new Map<string, boolean>();
-  private palettePending: Palette | undefined;
+  // What was last asked for, kept for a style that comes later.
+  private water: ((r: Reach) => WaterClass) | undefined;
+  private layers = new Map<string, boolean>();
+  private palette: Palette | undefined;
   private zonesPending: FeatureCollection | undefined;
+  private zonesShown: FeatureCollection | undefined;
   private zonesBusy = false;
   private held = false;
   private lastHand = -Infinity;
@@ -92,13 +94,20 @@ export class MapView {
       if (e.originalEvent) hooks.steered();
     });
     map.on('click', (e) => hooks.clicked(e.lngLat.lng, e.lngLat.lat));
-    map.on('webglcontextlost', () => hooks.lost(true));
+    map.on('webglcontextlost', () => {
+      this.ready = false; // the style goes with the context
+      hooks.lost(true);
+    });
     map.on('webglcontextrestored', () => hooks.lost(false));
-    map.once('style.load', () => {
+    // Again after a lost context: a new style knows nothing of what was set on the old one.
+    map.on('style.load', () => {
       this.ready = true;
-      if (this.palettePending) this.setPalette(this.palettePending);
-      for (const [layer, visible] of this.layersPending) this.setLayer(layer, visible);
-      if (this.waterPending) this.setWater(this.waterPending);
+      this.shown = [];
+      this.zonesBusy = false;
+      this.zonesPending ??= this.zonesShown;
+      if (this.palette) this.setPalette(this.palette);
+      for (const [layer, visible] of this.layers) this.setLayer(layer, visible);
+      if (this.water) this.setWater(this.water);
       this.pumpZones();
       hooks.settled();
     });
@@ -164,10 +173,8 @@ export class MapView {
 
   /** Colours every reach by what is known of it; touches only those that changed. */
   setWater(classAt: (r: Reach) => WaterClass): void {
-    if (!this.ready) {
-      this.waterPending = classAt;
-      return;
-    }
+    this.water = classAt;
+    if (!this.ready) return;
     this.reaches.forEach((r, id) => {
       const c = classAt(r);
       if (this.shown[id] === c) return;
@@ -176,8 +183,13 @@ export class MapView {
     });
   }
 
+  /** What the canvas is called by a screen reader. */
+  setTitle(title: string): void {
+    this.map.getCanvas().setAttribute('aria-label', title);
+  }
+
   setLayer(layer: string, visible: boolean): void {
-    this.layersPending.set(layer, visible);
+    this.layers.set(layer, visible);
     if (this.ready) this.map.setLayoutProperty(layer, 'visibility', visible ? 'visible' : 'none');
   }
 
@@ -188,7 +200,7 @@ export class MapView {
   }
   private pumpZones(): void {
     if (!this.ready || this.zonesBusy || !this.zonesPending) return;
-    const data = this.zonesPending;
+    const data = (this.zonesShown = this.zonesPending);
     this.zonesPending = undefined;
     this.zonesBusy = true;
     const done = () => {
@@ -200,7 +212,7 @@ export class MapView {
   }
 
   setPalette(p: Palette): void {
-    this.palettePending = p;
+    this.palette = p;
     if (!this.ready) return;
     const map = this.map;
     map.setPaintProperty('sea', 'background-color', p.sea);
