@@ -231,7 +231,7 @@ func (c *Control) SetPassword(ctx context.Context, username, password string) er
 }
 
 // ChangePassword is an account's owner changing the password: the session that
-// does it stays, the others end. ErrBadLogin where old is wrong, *ThrottledError
+// does it stays, the others end, and all live connections have to come again. ErrBadLogin where old is wrong, *ThrottledError
 // after too many such.
 func (c *Control) ChangePassword(ctx context.Context, p Principal, old, password string) error {
 	if !p.May(Self) {

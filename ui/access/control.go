@@ -117,17 +117,20 @@ func (c *Control) Run(ctx context.Context) error {
 }
 
 // look reloads the copy when the database has moved on, at most once a second.
-func (c *Control) look(ctx context.Context) error {
-	revoked, err := c.lookOnce(ctx)
+func (c *Control) look(ctx context.Context) error { return c.lookAfter(ctx, lookEvery) }
+
+// lookAfter reloads the copy when it is age old and the database has moved on.
+func (c *Control) lookAfter(ctx context.Context, age time.Duration) error {
+	revoked, err := c.lookOnce(ctx, age)
 	c.tell(revoked)
 	return err
 }
 
-func (c *Control) lookOnce(ctx context.Context) ([]Revoked, error) {
+func (c *Control) lookOnce(ctx context.Context, age time.Duration) ([]Revoked, error) {
 	c.looking.Lock()
 	defer c.looking.Unlock()
 	now := c.now()
-	if d := now.Sub(c.looked); d >= 0 && d < lookEvery {
+	if d := now.Sub(c.looked); d >= 0 && d < age {
 		return nil, nil
 	}
 	var n int64

@@ -126,7 +126,7 @@ func (r *records) lostIn(fresh *records) []Revoked {
 	}
 	for name, a := range r.accounts {
 		b, ok := fresh.accounts[name]
-		if !ok || a.Role != b.Role || a.Cameras != b.Cameras || !a.Created.Equal(b.Created) {
+		if !ok || a.Role != b.Role || a.Cameras != b.Cameras || !a.Created.Equal(b.Created) || a.password != b.password {
 			out = append(out, Revoked{Username: name})
 		}
 	}
