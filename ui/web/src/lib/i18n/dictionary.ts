@@ -328,6 +328,7 @@ export const words = {
   noFresh: ['không có trạm còn mới', 'no fresh station'],
   moreAlarms: ['Còn {n} cảnh báo không hiện ở đây', '{n} more alarms are not shown here'],
   layoutScreen: ['Bố cục “{p}” · màn {n}', 'Layout “{p}” · screen {n}'],
+  indicators: ['Chỉ tiêu', 'Indicators'],
   kpiBoundary: ['Ranh mặn 4 g/l xa nhất', 'Farthest 4 g/l boundary'],
   kpiStations: ['Trạm quan trắc trực tuyến', 'Stations online'],
   kpiWifi: ['Wifi miễn phí trực tuyến', 'Free wifi online'],
