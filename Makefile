@@ -47,14 +47,15 @@ SEEDS    ?= 50
 test-long: deps build
 	.ci/fuzz $(FUZZTIME)
 	PROCESS_SEEDS=$(SEEDS) go test -tags process -timeout 120m -run 'Process' -v ./cmd/ioc
+	go test -tags long -timeout 60m -run 'Long' -v ./cmd/ioc
 
 bench: deps build
 	go test -tags bench -timeout 30m -run 'Bench' -v ./cmd/ioc
 
 check: $(WEB)/dist/index.html
 	@fmt=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$fmt" ] || { echo "not gofmt-ed: $$fmt"; exit 1; }
-	go vet -tags process,bench ./...
-	go tool staticcheck -tags process,bench ./...
+	go vet -tags process,bench,long ./...
+	go tool staticcheck -tags process,bench,long ./...
 	.ci/vulncheck
 	cd $(WEB) && npm run --silent check && npm run --silent lint
 

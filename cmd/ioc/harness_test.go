@@ -1,4 +1,4 @@
-//go:build process || bench
+//go:build process || bench || long
 
 package main
 
@@ -175,4 +175,17 @@ func loadLogins(t testing.TB, c *client, n int) []field.Login {
 		logins[i] = byID[field.LoadDevice(i)]
 	}
 	return logins
+}
+
+// audit holds the store against the publishers' own ledger.
+func audit(t testing.TB, c *client, ledger string) {
+	t.Helper()
+	verdict, err := field.Audit(t.Context(), ledger, (&field.API{URL: c.base, Token: c.token()}).Stored)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("audit: %+v", verdict)
+	if !verdict.OK() || verdict.Acked == 0 || verdict.Stored < verdict.Acked {
+		t.Errorf("the store does not hold what was acknowledged: %+v", verdict)
+	}
 }

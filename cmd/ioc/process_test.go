@@ -75,16 +75,7 @@ func TestProcessKillLosesNothingAcknowledged(t *testing.T) {
 	if o.Unacked != 0 || o.Strange != 0 || o.Acked != o.Sent || o.Reconnects < int64(kills) {
 		t.Errorf("load: %+v", o.LoadResult)
 	}
-	c = login(t, p.Addrs.HTTP[0])
-	api := &field.API{URL: c.base, Token: c.token()}
-	verdict, err := field.Audit(t.Context(), ledger, api.Stored)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("audit: %+v", verdict)
-	if !verdict.OK() || verdict.Acked == 0 || verdict.Stored < verdict.Acked {
-		t.Errorf("the store does not hold what was acknowledged: %+v", verdict)
-	}
+	audit(t, login(t, p.Addrs.HTTP[0]), ledger)
 	if err := p.stop(); err != nil {
 		t.Errorf("orderly stop: %v", err)
 	}
@@ -115,14 +106,7 @@ func TestProcessStopsInOrderUnderLoad(t *testing.T) {
 		t.Error(err)
 	}
 	p.start()
-	c = login(t, p.Addrs.HTTP[0])
-	verdict, err := field.Audit(t.Context(), ledger, (&field.API{URL: c.base, Token: c.token()}).Stored)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !verdict.OK() || verdict.Acked == 0 {
-		t.Errorf("audit: %+v", verdict)
-	}
+	audit(t, login(t, p.Addrs.HTTP[0]), ledger)
 }
 
 // A port that another program holds is named, and nothing is left behind.
