@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"time"
 
 	"cuulong/ui/access"
 )
@@ -127,6 +128,7 @@ func (s *Server) outside(next http.Handler) http.Handler {
 	}))
 	next = csrf.Handler(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		bound(w, r)
 		setSecurityHeaders(w.Header(), r.TLS != nil)
 		rec := &recorder{ResponseWriter: w}
 		defer func() {
@@ -146,6 +148,25 @@ func (s *Server) outside(next http.Handler) http.Handler {
 		}()
 		next.ServeHTTP(rec, r)
 	})
+}
+
+// How long a stranger may take. What is known to take longer, an import or a
+// stream, sets its own; a socket that is upgraded has none of these.
+const (
+	bodyPatience   = 15 * time.Second
+	answerPatience = 2 * time.Minute
+)
+
+// bound keeps whoever sends half a body or reads no answer from holding a
+// connection for ever. The server's ReadTimeout would do it for bodies, but it
+// also ends answers that take long.
+func bound(w http.ResponseWriter, r *http.Request) {
+	c, now := http.NewResponseController(w), time.Now()
+	// Without a deadline (no connection behind w) nothing is lost but the bound.
+	_ = c.SetWriteDeadline(now.Add(answerPatience))
+	if r.Body != nil && r.Body != http.NoBody {
+		_ = c.SetReadDeadline(now.Add(bodyPatience)) // of a body that nobody reads, too: the server takes it in before the next request
+	}
 }
 
 // refusals are the statuses that count as refused, and their reasons.

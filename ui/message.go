@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"unicode/utf8"
 
 	"cuulong/geo"
@@ -62,7 +63,7 @@ func decodeMessage(data []byte) (message, error) {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&raw); err != nil {
-		return message{}, fmt.Errorf("not a message: %w", err)
+		return message{}, fmt.Errorf("not a message: %s", plainly(err))
 	}
 	if _, err := d.Token(); err != io.EOF {
 		return message{}, errors.New("more than one JSON value")
@@ -120,6 +121,18 @@ func decodeMessage(data []byte) (message, error) {
 	}
 	m.from = raw.From
 	return m, nil
+}
+
+// plainly says what is wrong with JSON without our types' names.
+func plainly(err error) string {
+	var kind *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &kind) && kind.Field == "":
+		return "an object is expected"
+	case errors.As(err, &kind):
+		return kind.Field + ": a value of the wrong type"
+	}
+	return strings.TrimPrefix(err.Error(), "json: ")
 }
 
 // boxOf checks w,s,e,n in degrees.

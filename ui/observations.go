@@ -129,12 +129,19 @@ func (s *Server) selectStreams(in *observationQuery) (selection, error) {
 			}
 		}
 	}
-	sel.streams = s.streams(in.Device, in.Metric)
-	if len(sel.streams) > maxStreams {
+	// Judged before they are multiplied: both lists fit a request, their product may not fit memory.
+	ids, metrics := distinct(in.Device), distinct(in.Metric)
+	if len(ids)*len(metrics) <= maxStreams {
+		sel.streams = s.streams(ids, metrics)
+	}
+	if len(ids)*len(metrics) > maxStreams || len(sel.streams) > maxStreams {
 		return sel, invalid("query.device", fmt.Sprintf("more than %d datastreams; ask for fewer", maxStreams))
 	}
 	return sel, nil
 }
+
+// distinct sorts and drops what is named twice.
+func distinct(v []string) []string { return slices.Compact(slices.Sorted(slices.Values(v))) }
 
 // streams are the datastreams that devices and metrics name, by (device,
 // metric). Where one of them is not given, those that are known stand for it.

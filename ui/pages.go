@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 
@@ -93,8 +94,11 @@ const notBuilt = `<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>Cuu Long</title>
 <h1>The web part has not been built</h1>
 <p>Run <code>make run</code> in the source folder, or <code>npm ci &amp;&amp; npm run build</code> in <code>ui/web</code> and build <code>ioc</code> again.
-The API is at work: <a href="/api/openapi.json">/api/openapi.json</a>.</p>
+The API is at work and, after log-in, described at <code>/api/openapi.json</code>.</p>
 `
+
+// noPages are paths of programs: what is not there is not a page of the application.
+var noPages = []string{"assets/", "tiles/", "feeds/"}
 
 // servePage serves the built files; any other path that names no file is a page
 // of the application.
@@ -110,7 +114,7 @@ func (s *Server) servePage(w http.ResponseWriter, r *http.Request) {
 	name := strings.TrimPrefix(r.URL.Path, "/")
 	a := s.pages[name]
 	if a == nil {
-		if strings.HasPrefix(name, "assets/") || kinds[path.Ext(name)] != "" {
+		if kinds[path.Ext(name)] != "" || slices.ContainsFunc(noPages, func(p string) bool { return strings.HasPrefix(name, p) }) {
 			writeProblem(w, notFound("file"))
 			return
 		}

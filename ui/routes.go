@@ -10,11 +10,11 @@ var permissions = map[string]access.Permission{
 	"GET /base/{file}":        access.Public,
 	"GET /healthz":            access.Public,
 	"GET /readyz":             access.Public,
-	"GET /api/openapi.json":   access.Public, // says what there is, not what is in it
 	"/api/":                   access.Public, // 404 or 405
 	"POST /api/v1/session":    access.Public,
 	"DELETE /api/v1/session":  access.Self,
 	"GET /api/v1/me":          access.Self,
+	"GET /api/openapi.json":   access.Self,
 	"GET /metrics":            access.Read,
 	"GET /live":               access.Read,
 	"GET /api/v1/metrics":     access.Read,

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -59,6 +60,7 @@ type Server struct {
 	pages    map[string]*asset
 	base     map[string]*asset
 	patience patience
+	unready  *atomic.Bool // as /readyz said last
 }
 
 // New builds all routes; a route without a stated permission is an error here.
@@ -76,7 +78,7 @@ func New(o Options) (*Server, error) {
 	if o.Locale == "" {
 		o.Locale = "vi"
 	}
-	s := &Server{o: o, access: o.Access, log: o.Logger, patched: map[string]*huma.Schema{}, patience: defaultPatience}
+	s := &Server{o: o, access: o.Access, log: o.Logger, patched: map[string]*huma.Schema{}, patience: defaultPatience, unready: new(atomic.Bool)}
 	dist, err := fs.Sub(web.Dist, "dist")
 	if err != nil {
 		return nil, err
@@ -169,11 +171,16 @@ func say(w http.ResponseWriter, status int, text string) {
 func (s *Server) serveReady(w http.ResponseWriter, r *http.Request) {
 	if s.o.Ready != nil {
 		if err := s.o.Ready(); err != nil {
-			// Open without log-in: why goes to the log, not to a stranger.
-			s.log.WarnContext(r.Context(), "not ready", "err", err)
+			// Open without log-in: why goes to the log, once, not to a stranger.
+			if !s.unready.Swap(true) {
+				s.log.WarnContext(r.Context(), "not ready", "err", err)
+			}
 			say(w, http.StatusServiceUnavailable, "not ready")
 			return
 		}
+	}
+	if s.unready.Swap(false) {
+		s.log.InfoContext(r.Context(), "ready again")
 	}
 	say(w, http.StatusOK, "ready")
 }
