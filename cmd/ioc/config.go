@@ -146,7 +146,30 @@ func loadConfig(file string, demo bool, getenv func(string) string) (Config, err
 		c.Video.Allow = strings.Split(v, ",")
 	}
 	faults = append(faults, c.faults(demo)...)
+	if demo {
+		faults = append(faults, ownLoopback("http.addr", &c.HTTP.Addr), ownLoopback("mqtt.addr", &c.MQTT.Addr), ownLoopback("rtsp.addr", &c.RTSP.Addr))
+	}
 	return c, errors.Join(faults...)
+}
+
+// ownLoopback holds the demo, whose devices and data are not real, to this
+// machine: an address without host means its loopbacks, and any other is a fault.
+func ownLoopback(key string, addr *string) error {
+	host, port, err := net.SplitHostPort(*addr)
+	if err != nil || host == "localhost" {
+		return nil // said already, or right
+	}
+	if host == "" {
+		if host = "localhost"; port == "0" {
+			host = "127.0.0.1" // port 0 would differ between the two
+		}
+		*addr = net.JoinHostPort(host, port)
+		return nil
+	}
+	if ip, err := netip.ParseAddr(host); err == nil && !ip.IsLoopback() {
+		return fmt.Errorf("%s: %s: the demo listens on loopback only; use ioc serve", key, *addr)
+	}
+	return nil
 }
 
 // faults lists what is wrong with the values; each names its key.

@@ -105,6 +105,41 @@ func TestConfigEnvironmentStandsAboveTheFile(t *testing.T) {
 	}
 }
 
+func TestDemoStaysOnLoopback(t *testing.T) {
+	for given, want := range map[string]string{
+		"127.0.0.1:80": "127.0.0.1:80", "[::1]:80": "[::1]:80", "localhost:80": "localhost:80",
+		":80": "localhost:80", ":0": "127.0.0.1:0",
+		"0.0.0.0:80": "", "[::]:80": "", "192.0.2.1:80": "", "[2001:db8::1]:80": "",
+	} {
+		c, err := loadConfig("", true, func(k string) string {
+			if k == "IOC_HTTP_ADDR" || k == "IOC_MQTT_ADDR" {
+				return given
+			}
+			return ""
+		})
+		switch {
+		case want == "" && (err == nil || !strings.Contains(err.Error(), "http.addr") || !strings.Contains(err.Error(), "mqtt.addr") || !strings.Contains(err.Error(), "loopback")):
+			t.Errorf("%s: %v", given, err)
+		case want != "" && (err != nil || c.HTTP.Addr != want || c.MQTT.Addr != want):
+			t.Errorf("%s: %s, %s, %v", given, c.HTTP.Addr, c.MQTT.Addr, err)
+		}
+	}
+	if c, err := loadConfig("", false, func(k string) string { return map[string]string{"IOC_HTTP_ADDR": ":80"}[k] }); err != nil || c.HTTP.Addr != ":80" {
+		t.Errorf("serve: %s, %v", c.HTTP.Addr, err)
+	}
+}
+
+// Damaged records name their file.
+func TestRecordsThatAreNoneAreNamed(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "records.db"), []byte(strings.Repeat("rubbish ", 1000)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openRecords(dir); err == nil || !strings.Contains(err.Error(), filepath.Join(dir, "records.db")) {
+		t.Errorf("%v", err)
+	}
+}
+
 func FuzzConfig(f *testing.F) {
 	for _, seed := range []string{"", "http: {addr: \":8080\"}", "a: &a [*a]", "? x\n: y", "!!binary x", "http:\n  addr: |\n    x\n", "<<: {locale: vi}"} {
 		f.Add([]byte(seed))

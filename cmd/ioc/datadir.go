@@ -92,23 +92,24 @@ func writeSynced(file, text string) error {
 // openRecords opens the SQL part. One connection: SQLite has one writer, and
 // the domains read from memory. Every commit is synced, since answers rest on it.
 func openRecords(dir string) (*sql.DB, error) {
-	dsn := url.URL{Scheme: "file", Opaque: (&url.URL{Path: filepath.Join(dir, "records.db")}).EscapedPath(), RawQuery: url.Values{
+	file := filepath.Join(dir, "records.db")
+	dsn := url.URL{Scheme: "file", Opaque: (&url.URL{Path: file}).EscapedPath(), RawQuery: url.Values{
 		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)"},
 		"_txlock": {"immediate"},
 	}.Encode()}
 	db, err := sql.Open("sqlite", dsn.String())
 	if err != nil {
-		return nil, fmt.Errorf("open records: %w", err)
+		return nil, fmt.Errorf("open records %s: %w", file, err)
 	}
 	db.SetMaxOpenConns(1)
 	if err := db.Ping(); err != nil {
 		db.Close()
-		return nil, fmt.Errorf("open records: %w", err)
+		return nil, fmt.Errorf("open records %s: %w", file, err)
 	}
 	// Secrets' hashes and personal data: for the owner alone.
-	if err := os.Chmod(filepath.Join(dir, "records.db"), 0o600); err != nil {
+	if err := os.Chmod(file, 0o600); err != nil {
 		db.Close()
-		return nil, fmt.Errorf("open records: %w", err)
+		return nil, fmt.Errorf("open records %s: %w", file, err)
 	}
 	return db, nil
 }

@@ -31,7 +31,11 @@ func (c passwdCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	return setPassword(context.Background(), cfg.DataDir, c.User, password)
+	if err := setPassword(context.Background(), cfg.DataDir, c.User, password); err != nil {
+		return err
+	}
+	fmt.Printf("%s has a new password\n", c.User)
+	return nil
 }
 
 func setPassword(ctx context.Context, dir, user, password string) error {
@@ -51,7 +55,12 @@ func setPassword(ctx context.Context, dir, user, password string) error {
 	if err != nil {
 		return err
 	}
-	return control.SetPassword(ctx, user, password)
+	if err := control.SetPassword(ctx, user, password); errors.Is(err, access.ErrNotFound) {
+		return fmt.Errorf("no account %q", user)
+	} else if err != nil {
+		return err
+	}
+	return nil
 }
 
 // askPassword asks twice at a terminal without echo, and reads one line otherwise.

@@ -25,8 +25,13 @@ import (
 	"cuulong/ui/access"
 )
 
-// drainTime bounds an orderly stop; after it connections are cut.
-const drainTime = 3 * time.Second
+// An orderly stop takes less than 5 s, whoever is connected: the edge and the
+// face drain at the same time, and then their connections are cut. A request
+// takes milliseconds, and a browser keeps sockets open that it never used.
+const (
+	edgeDrain = 2500 * time.Millisecond
+	faceDrain = time.Second
+)
 
 // Addrs are the addresses that a running ioc listens on.
 type Addrs struct {
@@ -172,13 +177,14 @@ func run(ctx context.Context, cfg Config, o runOptions) error {
 	if err != nil {
 		return err
 	}
-	defer func() {
-		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	closeEdge := func() {
+		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), edgeDrain)
 		defer cancel()
 		if err := edge.Close(stop); err != nil {
 			log.Warn("edge did not drain", "err", err)
 		}
-	}()
+	}
+	defer closeEdge() // unless it was closed with the listeners
 
 	// Listeners last.
 	failed := make(chan error, len(httpListeners)+len(mqttListeners))
@@ -217,12 +223,17 @@ func run(ctx context.Context, cfg Config, o runOptions) error {
 		})
 	}
 	defer func() {
+		var draining sync.WaitGroup
+		draining.Go(closeEdge)
+		draining.Go(func() {
+			stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), faceDrain)
+			defer cancel()
+			if err := server.Shutdown(stop); err != nil {
+				server.Close()
+			}
+		})
 		face.Close() // hijacked sockets are the hub's to end; Shutdown does not know them
-		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
-		defer cancel()
-		if err := server.Shutdown(stop); err != nil {
-			server.Close()
-		}
+		draining.Wait()
 	}()
 
 	addrs := Addrs{HTTP: addrsOf(httpListeners), MQTT: addrsOf(mqttListeners)}
