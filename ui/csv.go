@@ -1,10 +1,13 @@
 package ui
 
 import (
+	"context"
 	"encoding/csv"
+	"encoding/json"
 	"net/http"
 	"reflect"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -72,6 +75,61 @@ func (c *csvWriter) row(fields ...string) bool {
 		fields[i] = harmless(f)
 	}
 	return c.w.Write(fields) == nil
+}
+
+// paged answers a list: a page of it, or all of it as CSV with the columns that
+// its objects have in JSON.
+func paged[T any](ctx context.Context, s *Server, items []T, key func(T) string, p Paging) (*answer[list[T]], error) {
+	if wantsCSV(ctx) {
+		return csvAnswer[list[T]](func(w *csvWriter) error { return csvRows(w, items) }), nil
+	}
+	l, err := pageOf(items, key, p.Limit, p.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	return jsonAnswer(s, l), nil
+}
+
+// csvRows writes objects: texts, numbers and times plainly, what has parts as JSON.
+func csvRows[T any](w *csvWriter, items []T) error {
+	var names []string
+	var fields [][]int
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[T]()) {
+		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "" && name != "-" {
+			names, fields = append(names, name), append(fields, f.Index)
+		}
+	}
+	w.row(names...)
+	for _, it := range items {
+		row := make([]string, len(fields))
+		for i, at := range fields {
+			v := reflect.ValueOf(it).FieldByIndex(at)
+			text, err := json.Marshal(v.Interface())
+			if err != nil {
+				return err
+			}
+			if row[i] = string(text); row[i] == "null" {
+				row[i] = ""
+			}
+			var plain string
+			if json.Unmarshal(text, &plain) == nil {
+				row[i] = plain
+			}
+		}
+		if !w.row(row...) {
+			return w.w.Error()
+		}
+	}
+	return nil
+}
+
+// views makes what is shown of what is kept.
+func views[T, V any](items []T, view func(T) V) []V {
+	out := make([]V, len(items))
+	for i, it := range items {
+		out[i] = view(it)
+	}
+	return out
 }
 
 // harmless keeps a spreadsheet from taking a name for a formula. Numbers stay as they are.

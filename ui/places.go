@@ -57,10 +57,10 @@ type putCollection func(ctx context.Context, r io.Reader) (int, []geo.Refusal, e
 
 func (s *Server) placeRoutes() {
 	a := s.o.Atlas
-	route(s, "GET /api/v1/zones", "List zones; with at, those that hold the point", http.StatusOK, func(_ context.Context, in *struct {
+	route(s, "GET /api/v1/zones", "List zones; with at, those that hold the point", http.StatusOK, func(ctx context.Context, in *struct {
 		Paging
 		At string `query:"at" doc:"lon,lat in degrees"`
-	}) (*body[list[zoneView]], error) {
+	}) (*answer[list[zoneView]], error) {
 		zones := a.Zones()
 		if in.At != "" {
 			p, err := parsePoint(in.At)
@@ -69,27 +69,15 @@ func (s *Server) placeRoutes() {
 			}
 			zones = a.ZonesAt(p)
 		}
-		l, err := pageOf(zones, func(z geo.Zone) string { return z.ID }, in.Limit, in.Cursor)
-		if err != nil {
-			return nil, err
-		}
-		out := list[zoneView]{Items: make([]zoneView, len(l.Items)), Next: l.Next}
-		for i, z := range l.Items {
-			out.Items[i] = zoneView{z.ID, z.Name, z.Kind, corners(z.Box)}
-		}
-		return &body[list[zoneView]]{out}, nil
-	})
-	route(s, "GET /api/v1/rivers", "List rivers", http.StatusOK, func(_ context.Context, in *Paging) (*body[list[riverView]], error) {
-		l, err := pageOf(a.Rivers(), func(r geo.River) string { return r.ID }, in.Limit, in.Cursor)
-		if err != nil {
-			return nil, err
-		}
-		out := list[riverView]{Items: make([]riverView, len(l.Items)), Next: l.Next}
-		for i, r := range l.Items {
-			out.Items[i] = riverView{r.ID, r.Name, r.Mouth, r.Joins, r.LengthKM, corners(r.Box)}
-		}
-		return &body[list[riverView]]{out}, nil
-	})
+		shown := views(zones, func(z geo.Zone) zoneView { return zoneView{z.ID, z.Name, z.Kind, corners(z.Box)} })
+		return paged(ctx, s, shown, func(z zoneView) string { return z.ID }, in.Paging)
+	}, csvToo[list[zoneView]](s))
+	route(s, "GET /api/v1/rivers", "List rivers", http.StatusOK, func(ctx context.Context, in *Paging) (*answer[list[riverView]], error) {
+		shown := views(a.Rivers(), func(r geo.River) riverView {
+			return riverView{r.ID, r.Name, r.Mouth, r.Joins, r.LengthKM, corners(r.Box)}
+		})
+		return paged(ctx, s, shown, func(r riverView) string { return r.ID }, *in)
+	}, csvToo[list[riverView]](s))
 	collection(s, "zones", "zone", a.PutZones, a.DeleteZone, func(id string) (json.RawMessage, bool) {
 		z, ok := a.Zone(id)
 		return z.GeoJSON, ok

@@ -70,14 +70,9 @@ func ruleBodyOf(r alerts.Rule) ruleBody {
 
 func (s *Server) ruleRoutes() {
 	e := s.o.Alerts
-	route(s, "GET /api/v1/rules", "List rules", http.StatusOK, func(_ context.Context, in *Paging) (*body[list[ruleBody]], error) {
-		l, err := pageOf(e.Rules(), func(r alerts.Rule) string { return r.ID }, in.Limit, in.Cursor)
-		out := list[ruleBody]{Items: make([]ruleBody, len(l.Items)), Next: l.Next}
-		for i, r := range l.Items {
-			out.Items[i] = ruleBodyOf(r)
-		}
-		return &body[list[ruleBody]]{out}, err
-	})
+	route(s, "GET /api/v1/rules", "List rules", http.StatusOK, func(ctx context.Context, in *Paging) (*answer[list[ruleBody]], error) {
+		return paged(ctx, s, views(e.Rules(), ruleBodyOf), func(r ruleBody) string { return r.ID }, *in)
+	}, csvToo[list[ruleBody]](s))
 	route(s, "GET /api/v1/rules/{id}", "One rule", http.StatusOK, func(_ context.Context, in *ByID) (*body[ruleBody], error) {
 		r, ok := e.Rule(in.ID)
 		if !ok {

@@ -124,12 +124,11 @@ func (s *Server) tokenRoutes() {
 		}
 		return &body[tokenMade]{tokenMade{t, secret}}, nil
 	})
-	route(s, "GET /api/v1/tokens", "List tokens: one's own, all for an administrator", http.StatusOK, func(ctx context.Context, in *Paging) (*body[list[access.Token]], error) {
+	route(s, "GET /api/v1/tokens", "List tokens: one's own, all for an administrator", http.StatusOK, func(ctx context.Context, in *Paging) (*answer[list[access.Token]], error) {
 		// Ordered by creation; the key makes that order a string's.
 		key := func(t access.Token) string { return t.Created.UTC().Format("20060102150405.000") + t.ID }
-		l, err := pageOf(c.Tokens(principal(ctx)), key, in.Limit, in.Cursor)
-		return &body[list[access.Token]]{l}, err
-	})
+		return paged(ctx, s, c.Tokens(principal(ctx)), key, *in)
+	}, csvToo[list[access.Token]](s))
 	route(s, "GET /api/v1/tokens/{id}", "One token", http.StatusOK, func(ctx context.Context, in *ByID) (*body[access.Token], error) {
 		t, ok := c.Token(principal(ctx), in.ID)
 		if !ok {
@@ -148,10 +147,9 @@ func (s *Server) accountRoutes() {
 		a, err := c.CreateAccount(ctx, access.Account{Username: in.Body.Username, Role: access.Role(in.Body.Role), Cameras: in.Body.Cameras}, in.Body.Password)
 		return &body[access.Account]{a}, err
 	})
-	route(s, "GET /api/v1/accounts", "List accounts", http.StatusOK, func(_ context.Context, in *Paging) (*body[list[access.Account]], error) {
-		l, err := pageOf(c.Accounts(), func(a access.Account) string { return a.Username }, in.Limit, in.Cursor)
-		return &body[list[access.Account]]{l}, err
-	})
+	route(s, "GET /api/v1/accounts", "List accounts", http.StatusOK, func(ctx context.Context, in *Paging) (*answer[list[access.Account]], error) {
+		return paged(ctx, s, c.Accounts(), func(a access.Account) string { return a.Username }, *in)
+	}, csvToo[list[access.Account]](s))
 	route(s, "GET /api/v1/accounts/{id}", "One account", http.StatusOK, func(_ context.Context, in *ByID) (*body[access.Account], error) {
 		a, ok := c.Account(in.ID)
 		if !ok {
