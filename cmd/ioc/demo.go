@@ -25,8 +25,9 @@ type demoProvince struct {
 	begun  time.Time
 }
 
-// seedDemo registers the simulated province and, in a new data folder, writes
-// its past before anybody judges or looks.
+// seedDemo registers the simulated province and writes its past before anybody
+// judges or looks: two weeks in a new data folder, and what is missing since
+// in one that was left, be it in the midst of this.
 func seedDemo(ctx context.Context, registry *devices.Registry, atlas *geo.Atlas, latest *telemetry.Latest, series *tsdb.DB, now time.Time) (*demoProvince, error) {
 	p := &demoProvince{logins: make(map[devices.ID]field.Login), begun: now}
 	for _, d := range field.Province() {
@@ -45,12 +46,15 @@ func seedDemo(ctx context.Context, registry *devices.Registry, atlas *geo.Atlas,
 			return nil, err
 		}
 	}
-	if len(latest.All()) > 0 {
-		return p, nil
+	from := now.Add(-demoPast)
+	for _, o := range latest.All() {
+		if _, ours := p.logins[o.Device]; ours && o.At >= from.UnixMilli() {
+			from = time.UnixMilli(o.At + 1) // chunks are whole instants in order of time, and each is kept or not
+		}
 	}
 	past := telemetry.NewIngest(telemetry.Options{Log: series, Store: series, Latest: latest})
 	var failed error
-	field.History(now.Add(-demoPast), now, func(obs []telemetry.Observation) bool {
+	field.History(from, now, func(obs []telemetry.Observation) bool {
 		past.Submit(telemetry.Batch{Observations: obs}, func(err error) {
 			if err != nil {
 				failed = err
