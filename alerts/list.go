@@ -114,22 +114,22 @@ func (f Filter) check() (at int64, id string, err error) {
 	var faults FieldErrors
 	for _, s := range f.States {
 		if !s.Valid() {
-			faults.add("state", "must be active, acknowledged, returned or closed")
+			faults.Add("state", "must be active, acknowledged, returned or closed")
 		}
 	}
 	for _, p := range f.Priorities {
 		if !p.Valid() {
-			faults.add("priority", "must be low, medium, high or urgent")
+			faults.Add("priority", "must be low, medium, high or urgent")
 		}
 	}
 	if f.Cursor != "" {
 		ms, rest, ok := strings.Cut(f.Cursor, ".")
 		if at, err = strconv.ParseInt(ms, 10, 64); err != nil || !ok || rest == "" {
-			faults.add("cursor", "is not one of ours")
+			faults.Add("cursor", "is not one of ours")
 		}
 		id = rest
 	}
-	return at, id, faults.err()
+	return at, id, faults.Err()
 }
 
 // query continues after (at, id); id is empty at the beginning.

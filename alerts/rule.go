@@ -123,20 +123,20 @@ const idWhy = "must be 1 to 64 of A-Z a-z 0-9 . _ - and begin with a letter or d
 func (r Rule) Validate() error {
 	var faults FieldErrors
 	if !idPattern.MatchString(r.ID) {
-		faults.add("id", idWhy)
+		faults.Add("id", idWhy)
 	}
 	if strings.TrimSpace(r.Title) == "" || !plain(r.Title, maxTitle) {
-		faults.add("title", "must be 1 to %d characters without control characters", maxTitle)
+		faults.Add("title", "must be 1 to %d characters without control characters", maxTitle)
 	}
 	if !metricPattern.MatchString(r.Metric) {
-		faults.add("metric", "must be 1 to 64 of a-z 0-9 _ and begin with a letter")
+		faults.Add("metric", "must be 1 to 64 of a-z 0-9 _ and begin with a letter")
 	}
 	if !r.Priority.Valid() {
-		faults.add("priority", "must be low, medium, high or urgent")
+		faults.Add("priority", "must be low, medium, high or urgent")
 	}
 	for i, f := range r.Flags {
 		if f < telemetry.Pass || f > telemetry.Fail {
-			faults.add(fmt.Sprintf("flags[%d]", i), "must be 1, 2, 3 or 4")
+			faults.Add(fmt.Sprintf("flags[%d]", i), "must be 1, 2, 3 or 4")
 		}
 	}
 	r.Scope.check(&faults)
@@ -145,20 +145,20 @@ func (r Rule) Validate() error {
 	if on && off {
 		checkBand(r.On, r.Off, &faults)
 	}
-	return faults.err()
+	return faults.Err()
 }
 
 // check says whether the limit can be compared with another.
 func (l Limit) check(field string, faults *FieldErrors) bool {
 	if l.ForS < 0 || l.ForS > maxForS {
-		faults.add(field+".for_s", "must be 0 to %d seconds", maxForS)
+		faults.Add(field+".for_s", "must be 0 to %d seconds", maxForS)
 	}
 	if (l.Above == nil) == (l.Below == nil) {
-		faults.add(field, "must have one of above and below")
+		faults.Add(field, "must have one of above and below")
 		return false
 	}
 	if v := l.threshold(); math.IsNaN(v) || math.IsInf(v, 0) {
-		faults.add(field, "must be a finite number")
+		faults.Add(field, "must be a finite number")
 		return false
 	}
 	return true
@@ -168,13 +168,13 @@ func (l Limit) check(field string, faults *FieldErrors) bool {
 func checkBand(on, off Limit, faults *FieldErrors) {
 	switch {
 	case on.Above != nil && off.Below == nil:
-		faults.add("off", "must be below, since on is above")
+		faults.Add("off", "must be below, since on is above")
 	case on.Below != nil && off.Above == nil:
-		faults.add("off", "must be above, since on is below")
+		faults.Add("off", "must be above, since on is below")
 	case on.Above != nil && *off.Below > *on.Above:
-		faults.add("off.below", "must not lie over on.above")
+		faults.Add("off.below", "must not lie over on.above")
 	case on.Below != nil && *off.Above < *on.Below:
-		faults.add("off.above", "must not lie under on.below")
+		faults.Add("off.above", "must not lie under on.below")
 	}
 }
 
@@ -184,30 +184,30 @@ func (s Scope) check(faults *FieldErrors) {
 		n    int
 	}{{"devices", len(s.Devices)}, {"kinds", len(s.Kinds)}, {"zones", len(s.Zones)}, {"tags", len(s.Tags)}} {
 		if f.n > maxScope {
-			faults.add("scope."+f.name, "at most %d", maxScope)
+			faults.Add("scope."+f.name, "at most %d", maxScope)
 			return
 		}
 	}
 	for i, id := range s.Devices {
 		if !idPattern.MatchString(string(id)) {
-			faults.add(fmt.Sprintf("scope.devices[%d]", i), idWhy)
+			faults.Add(fmt.Sprintf("scope.devices[%d]", i), idWhy)
 		}
 	}
 	for i, k := range s.Kinds {
 		switch k {
 		case devices.Station, devices.Gateway, devices.AccessPoint, devices.Bridge:
 		default:
-			faults.add(fmt.Sprintf("scope.kinds[%d]", i), "must be station, gateway, access_point or bridge")
+			faults.Add(fmt.Sprintf("scope.kinds[%d]", i), "must be station, gateway, access_point or bridge")
 		}
 	}
 	for i, id := range s.Zones {
 		if !idPattern.MatchString(id) {
-			faults.add(fmt.Sprintf("scope.zones[%d]", i), idWhy)
+			faults.Add(fmt.Sprintf("scope.zones[%d]", i), idWhy)
 		}
 	}
 	for i, tag := range s.Tags {
 		if strings.TrimSpace(tag) == "" || !plain(tag, 64) {
-			faults.add(fmt.Sprintf("scope.tags[%d]", i), "must be 1 to 64 characters without control characters")
+			faults.Add(fmt.Sprintf("scope.tags[%d]", i), "must be 1 to 64 characters without control characters")
 		}
 	}
 }

@@ -364,15 +364,15 @@ func (r *Registry) judge(d *Device) error {
 	switch parent, ok := r.Get(d.Parent); {
 	case d.Parent == "":
 	case d.Parent == d.ID:
-		faults.add("parent", "is the device itself")
+		faults.Add("parent", "is the device itself")
 	case d.Kind == Gateway:
-		faults.add("parent", "a gateway has none")
+		faults.Add("parent", "a gateway has none")
 	case !ok:
-		faults.add("parent", "no such device")
+		faults.Add("parent", "no such device")
 	case parent.Kind != Gateway:
-		faults.add("parent", "is not a gateway")
+		faults.Add("parent", "is not a gateway")
 	}
-	return faults.err()
+	return faults.Err()
 }
 
 // replace publishes d as rec's device.

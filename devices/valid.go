@@ -21,46 +21,6 @@ const (
 	maxAttrBytes  = 16 << 10 // of all attributes together, as JSON
 )
 
-// FieldError says what is wrong with one field of the input.
-type FieldError struct {
-	Field string // as in JSON: "position.lat", "metrics[2].every_s"
-	Why   string
-}
-
-func (e *FieldError) Error() string { return e.Field + ": " + e.Why }
-
-// FieldErrors are all faults of one input. errors.As finds the single
-// *FieldError in it, too.
-type FieldErrors []*FieldError
-
-func (e FieldErrors) Error() string {
-	parts := make([]string, len(e))
-	for i, f := range e {
-		parts[i] = f.Error()
-	}
-	return strings.Join(parts, "; ")
-}
-
-// Unwrap gives the single faults to errors.As.
-func (e FieldErrors) Unwrap() []error {
-	errs := make([]error, len(e))
-	for i, f := range e {
-		errs[i] = f
-	}
-	return errs
-}
-
-func (e *FieldErrors) add(field, why string, args ...any) {
-	*e = append(*e, &FieldError{Field: field, Why: fmt.Sprintf(why, args...)})
-}
-
-func (e FieldErrors) err() error {
-	if len(e) == 0 {
-		return nil
-	}
-	return e
-}
-
 // ParseID checks that s is an identifier of the contract:
 // [A-Za-z0-9][A-Za-z0-9._-]{0,63}. The error is a *FieldError for "id".
 func ParseID(s string) (ID, error) {
@@ -111,30 +71,30 @@ func check(d *Device) FieldErrors {
 		faults = append(faults, err.(*FieldError))
 	}
 	if strings.TrimSpace(d.Name) == "" || !plain(d.Name, maxText) {
-		faults.add("name", "must be 1 to %d characters without control characters", maxText)
+		faults.Add("name", "must be 1 to %d characters without control characters", maxText)
 	}
 	switch d.Kind {
 	case Station, Gateway, AccessPoint, Bridge:
 	default:
-		faults.add("kind", "must be station, gateway, access_point or bridge")
+		faults.Add("kind", "must be station, gateway, access_point or bridge")
 	}
 	if p := d.Position; p != nil {
 		if !within(p.Lon, 180) {
-			faults.add("position.lon", "must be a longitude from -180 to 180 degrees")
+			faults.Add("position.lon", "must be a longitude from -180 to 180 degrees")
 		}
 		if !within(p.Lat, 90) {
-			faults.add("position.lat", "must be a latitude from -90 to 90 degrees")
+			faults.Add("position.lat", "must be a latitude from -90 to 90 degrees")
 		}
 	}
 	if !plain(d.Agency, maxText) {
-		faults.add("agency", "must be at most %d characters without control characters", maxText)
+		faults.Add("agency", "must be at most %d characters without control characters", maxText)
 	}
 	if len(d.Tags) > maxTags {
-		faults.add("tags", "at most %d", maxTags)
+		faults.Add("tags", "at most %d", maxTags)
 	} else {
 		for i, tag := range d.Tags {
 			if strings.TrimSpace(tag) == "" || !plain(tag, maxTag) {
-				faults.add(fmt.Sprintf("tags[%d]", i), "must be 1 to %d characters without control characters", maxTag)
+				faults.Add(fmt.Sprintf("tags[%d]", i), "must be 1 to %d characters without control characters", maxTag)
 			}
 		}
 	}
@@ -143,20 +103,20 @@ func check(d *Device) FieldErrors {
 
 func checkMetrics(metrics []Expected) (faults FieldErrors) {
 	if len(metrics) > maxMetrics {
-		faults.add("metrics", "at most %d", maxMetrics)
+		faults.Add("metrics", "at most %d", maxMetrics)
 		return faults
 	}
 	seen := make(map[string]bool, len(metrics))
 	for i, m := range metrics {
 		switch {
 		case !validMetric(m.Metric):
-			faults.add(fmt.Sprintf("metrics[%d].metric", i), "must be 1 to 64 of a-z 0-9 _ and begin with a letter")
+			faults.Add(fmt.Sprintf("metrics[%d].metric", i), "must be 1 to 64 of a-z 0-9 _ and begin with a letter")
 		case seen[m.Metric]:
-			faults.add(fmt.Sprintf("metrics[%d].metric", i), "is named twice")
+			faults.Add(fmt.Sprintf("metrics[%d].metric", i), "is named twice")
 		}
 		seen[m.Metric] = true
 		if m.EveryS < 1 || m.EveryS > maxEveryS {
-			faults.add(fmt.Sprintf("metrics[%d].every_s", i), "must be 1 to %d seconds", maxEveryS)
+			faults.Add(fmt.Sprintf("metrics[%d].every_s", i), "must be 1 to %d seconds", maxEveryS)
 		}
 	}
 	return faults

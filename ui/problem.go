@@ -122,7 +122,7 @@ func explain(ctx context.Context, log *slog.Logger, err error) *Problem {
 }
 
 func fieldFaults(err error) []ProblemDetail {
-	var many devices.FieldErrors
+	var many devices.FieldErrors // a rule's as well
 	if errors.As(err, &many) {
 		out := make([]ProblemDetail, len(many))
 		for i, f := range many {
@@ -130,20 +130,9 @@ func fieldFaults(err error) []ProblemDetail {
 		}
 		return out
 	}
-	var rule alerts.FieldErrors
-	if errors.As(err, &rule) {
-		out := make([]ProblemDetail, len(rule))
-		for i, f := range rule {
-			out[i] = ProblemDetail{"body." + f.Field, f.Why}
-		}
-		return out
-	}
-	var device *devices.FieldError
-	var one *alerts.FieldError
+	var one *devices.FieldError
 	var account *access.FieldError
 	switch {
-	case errors.As(err, &device):
-		return []ProblemDetail{{"body." + device.Field, device.Why}}
 	case errors.As(err, &one):
 		return []ProblemDetail{{"body." + one.Field, one.Why}}
 	case errors.As(err, &account):
