@@ -78,6 +78,14 @@ func TestCloseGivesUp(t *testing.T) {
 	}
 	m.done(nil) // late, and harmless
 	p.Flush()
+	eventually(t, "the connection is gone", func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return len(p.conns) == 0
+	})
+	if n := p.metric(t, reasonMalformed); n != 0 {
+		t.Errorf("the second message, which nobody took, counts as malformed: %v", n)
+	}
 }
 
 // A Handler that blocks is back-pressure: nothing more of the connection is

@@ -137,6 +137,7 @@ func (c *conn) explain(err error) {
 	case errors.As(err, &code) && code == packets.ErrQosNotSupported:
 		c.refuse(reasonQoS2, "will: "+err.Error())
 	case errors.As(err, &code) && (code == packets.CodeDisconnect || code == packets.CodeDisconnectWillMessage):
+	case errors.As(err, &code) && code == packets.ErrRejectPacket: // told where it was found, or not taken because we end
 	default:
 		c.refuse(reasonMalformed, err.Error())
 	}
