@@ -73,9 +73,6 @@ func run(ctx context.Context, cfg Config, o runOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := firstAdmin(ctx, control, cfg.adminPassword, o.out); err != nil {
-		return err
-	}
 	atlas, err := geo.Open(ctx, db)
 	if err != nil {
 		return err
@@ -130,6 +127,10 @@ func run(ctx context.Context, cfg Config, o runOptions) error {
 		return err
 	}
 	defer closeAll(mqttListeners)
+	// Not before: a password that is shown once is not shown by a start that fails.
+	if err := firstAdmin(ctx, control, cfg.adminPassword, o.out); err != nil {
+		return err
+	}
 	face, err = ui.New(ui.Options{
 		Access: control, Registry: registry, Atlas: atlas, Latest: latest, Store: series, Alerts: engine,
 		DB: db, Logger: log, Metrics: metrics, Ready: series.Err, Version: versionText(), Demo: o.demo,

@@ -183,6 +183,35 @@ func TestPasswdHelpsTheLostAdministrator(t *testing.T) {
 	}
 }
 
+// The first password is shown once, so not by a start that comes to nothing.
+func TestFirstPasswordIsShownByAStartThatStands(t *testing.T) {
+	taken, err := listen("", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeAll(taken)
+	cfg := defaults(false)
+	cfg.DataDir, cfg.HTTP.Addr, cfg.MQTT.Addr = filepath.Join(t.TempDir(), "data"), taken[0].Addr().String(), "127.0.0.1:0"
+	var shown strings.Builder
+	o := runOptions{logger: slog.New(slog.DiscardHandler), out: &shown}
+	if err := run(t.Context(), cfg, o); err == nil {
+		t.Fatal("started on a port that is taken")
+	}
+	if shown.Len() > 0 {
+		t.Errorf("a start that failed shows %q", shown.String())
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	cfg.HTTP.Addr = "127.0.0.1:0"
+	o.ready = func(Addrs) { cancel() }
+	if err := run(ctx, cfg, o); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(shown.String(), "user: admin") || !strings.Contains(shown.String(), "password: ") {
+		t.Errorf("shown: %q", shown.String())
+	}
+}
+
 // counter sums the samples of a metric whose line holds all the parts.
 func counter(t testing.TB, c *client, parts ...string) (sum float64) {
 	t.Helper()
