@@ -91,6 +91,11 @@ journey('no serious fault by axe; both archipelagos are named', 300_000, async (
     await until('the trend', async () => Number(await page.getByTestId('alarm-trend').getAttribute('data-points')) > 0);
     await archipelagos(page);
     await both(page, 'opened alarm');
+    for (const width of [1366, 1100]) {
+      await page.setViewportSize({ width, height: 768 });
+      await until(`both names beside an opened alarm, ${width} wide`, archipelagos.bind(null, page));
+    }
+    await page.setViewportSize({ width: 1920, height: 1080 });
     await page.keyboard.press('d');
     await page.getByTestId('list-search').waitFor();
     await both(page, 'list twin');
