@@ -87,7 +87,9 @@ func benchIngest(t *testing.T) {
 func benchLive(t *testing.T) {
 	p := startProcess(t, filepath.Join(t.TempDir(), "data"))
 	c := login(t, p.Addrs.HTTP[0])
-	const connections, clients, watched = 100, 50, 3
+	// One value a second and device: none hides behind a newer one of its own
+	// datastream within a flush.
+	const connections, clients, watched = 2000, 50, 3
 	logins := loadLogins(t, c, connections)
 	alarmed := c.station("bench-alarm", 106.5, 10.3, nil)
 	c.must(http.MethodPost, "/api/v1/rules", map[string]any{

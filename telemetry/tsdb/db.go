@@ -37,7 +37,6 @@ type DB struct {
 
 	appendMu sync.Mutex // held while a record is written; guards segs
 	segs     seglog
-	sinceDue int64 // bytes until free space is asked for again; guarded by appendMu
 
 	series   *series
 	appended atomic.Uint64 // seq of the last record that is durable
@@ -175,12 +174,10 @@ func (db *DB) Append(r *telemetry.Record) error {
 	if err := db.checkSpace(); err != nil {
 		return db.fail(err)
 	}
-	before := db.segs.cur.size
 	rolled, err := db.segs.append(r)
 	if err != nil {
 		return db.fail(fmt.Errorf("log: %w", err))
 	}
-	db.sinceDue -= max(db.segs.cur.size-before, 0)
 	db.appended.Store(r.Seq)
 	if rolled {
 		select {
@@ -191,13 +188,12 @@ func (db *DB) Append(r *telemetry.Record) error {
 	return nil
 }
 
-// checkSpace asks for free disk space every few megabytes.
+// checkSpace is asked before every append, since others fill disks too; it
+// costs little beside the fsync.
 func (db *DB) checkSpace() error {
-	const every = 4 << 20
-	if db.sinceDue > 0 || db.o.ReserveBytes < 0 {
+	if db.o.ReserveBytes < 0 {
 		return nil
 	}
-	db.sinceDue = every
 	free, err := freeBytes(db.segs.dir)
 	if err != nil {
 		return nil // cannot tell: writing will
