@@ -1,5 +1,31 @@
-import { t } from '../i18n/locale.svelte';
-import { Problem } from './client';
+import { prefs, t } from '../i18n/locale.svelte';
+import type { Word } from '../i18n/dictionary';
+import { Problem, type FieldError } from './client';
+import { inVietnamese } from './said';
+
+/** What the server said, in the reader's language where we know the sentence. */
+export const said = (why: string): string => (prefs.locale === 'vi' ? inVietnamese(why) : why);
+
+/** What is wrong with one field, in the reader's language. */
+export function fieldText(problem: Problem | undefined, name: string): string | undefined {
+  const why = problem?.field(name);
+  return why === undefined ? undefined : said(why);
+}
+
+const FIELDS: Record<string, Word> = {
+  id: 'id', name: 'name', kind: 'kind', position: 'place', 'position.lon': 'longitude', 'position.lat': 'latitude', parent: 'parent', agency: 'agency', tags: 'tagsShort',
+  metrics: 'expectedMetrics', metric: 'metric', every_s: 'everySeconds', title: 'ruleTitle', priority: 'priority', on: 'onThreshold', off: 'offThreshold',
+  'on.for_s': 'forSeconds', 'off.for_s': 'forSeconds', 'scope.devices': 'scopeDevices', 'scope.kinds': 'scopeKinds', 'scope.zones': 'scopeZones', 'scope.tags': 'scopeTags',
+  username: 'username', password: 'password', role: 'role', new: 'newPassword', old: 'oldPassword',
+};
+/** One complaint with the name of its field, as labels on the page have it. */
+export function complaint(e: FieldError): string {
+  const at = e.location.replace(/^body\.?/, '').replace(/^\$\.?/, '');
+  const bare = at.replace(/\[\d+\]/g, '');
+  const word = FIELDS[bare] ?? FIELDS[bare.split('.').at(-1) ?? ''] ?? FIELDS[bare.split('.')[0] ?? ''];
+  const nth = /\[(\d+)\]/.exec(at)?.[1];
+  return [(word ? t(word) : at) + (nth !== undefined && word ? ` ${Number(nth) + 1}` : ''), said(e.message)].filter(Boolean).join(': ');
+}
 
 /** A refusal in the reader's words; the server's own (English) where we have none. */
 export function problemText(e: unknown): string {
@@ -14,7 +40,7 @@ export function problemText(e: unknown): string {
     case 409:
       return t('errTaken');
     case 422:
-      return e.errors.length ? t('errFields') : t('errOther', { why: e.detail || e.title });
+      return e.errors.length ? t('errFields') : t('errOther', { why: said(e.detail || e.title) });
     default:
       return t('errOther', { why: e.detail || e.title || String(e.status) });
   }

@@ -11,12 +11,18 @@ describe('stations from a file', () => {
   });
   it('says which line and field cannot be read, and reads the rest', () => {
     const rows = devicesOf('id,kind,lon,lat,every_s\na,robot,1,2,\n,station,1,2,\nb,,x,2,\nc,,1,2,0\nd,,1,2,5');
-    expect(rows.map((r) => [r.line, r.why ?? r.device?.id])).toEqual([[2, 'kind: robot'], [3, 'id'], [4, 'lon, lat: x 2'], [5, 'every_s: 0'], [6, 'd']]);
+    expect(rows.map((r) => [r.line, r.why ?? r.device?.id])).toEqual([
+      [2, { column: 'kind', value: 'robot' }],
+      [3, { column: 'id' }],
+      [4, { column: 'lon, lat', value: 'x 2' }],
+      [5, { column: 'every_s', value: '0' }],
+      [6, 'd'],
+    ]);
   });
   it('keeps line numbers over quoted line ends, and survives an open quote', () => {
     expect(records('id\n"a\nb"\nc').map((r) => r.line)).toEqual([1, 2, 4]);
     expect(records('id\n"a')).toHaveLength(2);
-    expect(devicesOf('name\nx')[0]?.why).toContain('id,name');
+    expect(devicesOf('name\nx')[0]?.why).toEqual({ column: 'header' });
     expect(devicesOf('')[0]?.why).toBeDefined();
   });
 });

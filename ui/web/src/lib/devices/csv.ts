@@ -7,7 +7,8 @@ import { parseNumber } from '../format/number';
 export interface Row {
   line: number;
   device?: { id: string; name: string; kind: DeviceKind; position?: { lon: number; lat: number }; metrics?: { metric: string; every_s?: number }[] };
-  why?: string;
+  /** The column that cannot be read and what it holds; "header" when there is no id column. */
+  why?: { column: string; value?: string };
 }
 const KINDS: readonly string[] = ['station', 'gateway', 'access_point', 'bridge'];
 /** More rows than this belong in a script that speaks HTTP. */
@@ -60,21 +61,21 @@ export function devicesOf(text: string): Row[] {
   const all = records(text);
   const head = all[0]?.fields.map((f) => f.toLowerCase()) ?? [];
   const at = (name: string) => head.indexOf(name);
-  if (at('id') < 0) return [{ line: 1, why: 'header: id,name,kind,lon,lat,metrics,every_s' }];
+  if (at('id') < 0) return [{ line: 1, why: { column: 'header' } }];
   return all.slice(1, 1 + MOST_ROWS).map(({ line, fields }) => {
     const f = (name: string) => (at(name) >= 0 ? (fields[at(name)] ?? '') : '');
     const kind = f('kind') || 'station';
-    if (!f('id')) return { line, why: 'id' };
-    if (!KINDS.includes(kind)) return { line, why: `kind: ${kind}` };
+    if (!f('id')) return { line, why: { column: 'id' } };
+    if (!KINDS.includes(kind)) return { line, why: { column: 'kind', value: kind } };
     let position: { lon: number; lat: number } | undefined;
     if (f('lon') || f('lat')) {
       const lon = parseNumber(f('lon'));
       const lat = parseNumber(f('lat'));
-      if (lon === undefined || lat === undefined) return { line, why: `lon, lat: ${f('lon')} ${f('lat')}` };
+      if (lon === undefined || lat === undefined) return { line, why: { column: 'lon, lat', value: `${f('lon')} ${f('lat')}` } };
       position = { lon, lat };
     }
     const every = f('every_s') ? parseNumber(f('every_s')) : undefined;
-    if (f('every_s') && (every === undefined || every <= 0)) return { line, why: `every_s: ${f('every_s')}` };
+    if (f('every_s') && (every === undefined || every <= 0)) return { line, why: { column: 'every_s', value: f('every_s') } };
     const metrics = f('metrics').split(/[\s|]+/).filter(Boolean).map((metric) => ({ metric, ...(every ? { every_s: Math.round(every) } : {}) }));
     return { line, device: { id: f('id'), name: f('name') || f('id'), kind: kind as DeviceKind, ...(position ? { position } : {}), ...(metrics.length ? { metrics } : {}) } };
   });

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { words } from './dictionary';
+import { prefs, t } from './locale.svelte';
 
 describe('dictionary', () => {
   it.each(Object.entries(words))('%s is complete in both languages', (_key, [vi, en]) => {
@@ -9,5 +10,16 @@ describe('dictionary', () => {
     expect(blanks(en)).toEqual(blanks(vi));
     expect(vi).toBe(vi.normalize('NFC'));
     expect(vi + en).not.toMatch(/!|vui lòng|[òóỏõọ]a[^n\s]|\bxóa\b/i);
+  });
+});
+
+describe('one and many', () => {
+  it('is told apart in English only', () => {
+    prefs.locale = 'en';
+    expect(t('clients', { n: 1 })).toBe('1 client');
+    expect(t('clients', { n: '0' })).toBe('0 clients');
+    expect(t('connBack', { v: 1, a: 2 })).toBe('Connected again. Made good 1 value and 2 alarms.');
+    prefs.locale = 'vi';
+    expect(t('clients', { n: 1 })).toBe('1 máy');
   });
 });

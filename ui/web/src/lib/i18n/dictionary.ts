@@ -1,4 +1,4 @@
-// Every word on screen, Vietnamese first. `{name}` is filled in by t().
+// Every word on screen, Vietnamese first. `{name}` is filled in by t(), `{n|one|many}` goes by the number n.
 // Terms as in LOOK "Words" and DOMAIN "Official terms".
 
 export const words = {
@@ -80,7 +80,7 @@ export const words = {
   connLostKeep: ['Mọi giá trị giữ nguyên và được gạch xám.', 'All values are kept and hatched grey.'],
   connRetry: ['tự nối lại sau {s}', 'retry in {s}'],
   connTrying: ['đang thử nối', 'trying'],
-  connBack: ['Đã nối lại. Bổ sung {v} giá trị và {a} cảnh báo đã lỡ.', 'Connected again. Made good {v} values and {a} alarms that were missed.'],
+  connBack: ['Đã nối lại. Bổ sung {v} giá trị và {a} cảnh báo đã lỡ.', 'Connected again. Made good {v} {v|value|values} and {a} {a|alarm|alarms}.'],
   connCloses: ['tự đóng', 'closes itself'],
 
   // priorities, states
@@ -108,11 +108,11 @@ export const words = {
   next: ['Kế tiếp', 'Next'],
   ack: ['Xác nhận', 'Acknowledge'],
   ackMany: ['Xác nhận nhiều mục…', 'Acknowledge many…'],
-  ackManyTitle: ['Xác nhận {n} cảnh báo', 'Acknowledge {n} alarms'],
+  ackManyTitle: ['Xác nhận {n} cảnh báo', 'Acknowledge {n} {n|alarm|alarms}'],
   ackManyText: ['Tất cả cảnh báo chưa xác nhận trong danh sách, với một ghi chú chung.', 'All unacknowledged alarms of the list, with one comment.'],
-  acked: ['Đã xác nhận {n} cảnh báo.', '{n} alarms acknowledged.'],
+  acked: ['Đã xác nhận {n} cảnh báo.', '{n} {n|alarm|alarms} acknowledged.'],
   ackedOne: ['Đã xác nhận.', 'Acknowledged.'],
-  ackFailed: ['Không xác nhận được {n} cảnh báo: {why}', '{n} alarms could not be acknowledged: {why}'],
+  ackFailed: ['Không xác nhận được {n} cảnh báo: {why}', '{n} {n|alarm|alarms} could not be acknowledged: {why}'],
   legendFill: ['còn vượt ngưỡng', 'still in alarm'],
   legendRing: ['chưa xác nhận', 'unacknowledged'],
   legendHollow: ['đã trở lại', 'returned'],
@@ -198,7 +198,7 @@ export const words = {
   kmRange: ['km {a}–{b}', 'km {a}–{b}'],
   twin: ['Danh sách thay bản đồ', 'List in place of the map'],
   map: ['Bản đồ', 'Map'],
-  clients: ['{n} máy', '{n} clients'],
+  clients: ['{n} máy', '{n} {n|client|clients}'],
 
   // map
   wholeProvince: ['Toàn tỉnh', 'Whole province'],
@@ -213,7 +213,7 @@ export const words = {
   legendFresh: ['dưới 1, nước ngọt', 'under 1, fresh'],
   legendMid: ['từ 1 đến 4', '1 to 4'],
   legendSalt: ['trên 4, màu của biển', 'over 4, the sea’s colour'],
-  legendUnknown: ['chưa rõ: không có trạm còn mới', 'not known: no fresh station'],
+  legendUnknown: ['chưa rõ: không có số liệu mới', 'not known: no fresh data'],
   eastSea: ['Biển Đông', 'East Sea'],
   hoangSa: ['Quần đảo Hoàng Sa', 'Quần đảo Hoàng Sa'],
   truongSa: ['Quần đảo Trường Sa', 'Quần đảo Trường Sa'],
@@ -223,7 +223,7 @@ export const words = {
   mapLost: ['Bản đồ mất khung vẽ, đang khôi phục…', 'The map lost its drawing surface, restoring…'],
   baseFailed: ['Không tải được bản đồ nền: {why}', 'The base map could not be loaded: {why}'],
   mapLabel: ['Bản đồ trạm quan trắc. Danh sách thay bản đồ: phím D.', 'Map of stations. The list in its place: key D.'],
-  markerAp: ['{n} điểm phát Wifi, {x} ngừng', '{n} wifi points, {x} out of service'],
+  markerAp: ['{n} điểm phát Wifi, {x} ngừng', '{n} wifi {n|point|points}, {x} out of service'],
   timeBar: ['Cảnh báo 24 giờ qua', 'Alarms of the last 24 hours'],
   nowMark: ['Bây giờ', 'Now'],
   timeBarNone: ['không có cảnh báo nào bắt đầu trong 24 giờ', 'no alarm began in 24 hours'],
@@ -255,7 +255,8 @@ export const words = {
   addMetric: ['Thêm chỉ số', 'Add a metric'],
   agency: ['Đơn vị phụ trách', 'Agency in charge'],
   tags: ['Nhãn (cách nhau bằng dấu phẩy)', 'Tags (comma between)'],
-  parent: ['Bộ tập trung', 'Gateway'],
+  parent: ['Thuộc bộ tập trung', 'Gateway'],
+  tagsShort: ['Nhãn', 'Tags'],
   public: ['Công khai', 'Public'],
   maintenance: ['Đang bảo trì', 'In maintenance'],
   numberWanted: ['Nhập một số, ví dụ 10,35', 'Enter a number, such as 10.35'],
@@ -272,6 +273,13 @@ export const words = {
   keep: ['Giữ lại', 'Keep'],
   waitingFirst: ['Đang chờ giá trị đầu tiên…', 'Waiting for the first value…'],
   firstArrived: ['Đã nhận {v} lúc {t}.', 'Received {v} at {t}.'],
+
+  // import of a file
+  csvHeader: ['dòng đầu phải có tên cột: id,name,kind,lon,lat,metrics,every_s', 'the first line must name the columns: id,name,kind,lon,lat,metrics,every_s'],
+  csvMissing: ['thiếu {column}', '{column} is missing'],
+  csvValue: ['{column}: không hiểu “{value}”', '{column}: “{value}” is not understood'],
+  csvLine: ['dòng {n}', 'line {n}'],
+  download: ['Tải về {file}', 'Download {file}'],
 
   // zones
   zonesText: ['Tệp GeoJSON FeatureCollection; mỗi vùng là Polygon hoặc MultiPolygon có id và name.', 'A GeoJSON FeatureCollection; each zone a Polygon or MultiPolygon with an id and a name.'],
@@ -325,8 +333,9 @@ export const words = {
   beyondStations: ['ngoài trạm', 'beyond the stations'],
   notReached: ['dưới {v} g/l tại mọi trạm', 'under {v} g/l at every station'],
   allAbove: ['trên {v} g/l tại mọi trạm', 'over {v} g/l at every station'],
-  noFresh: ['không có trạm còn mới', 'no fresh station'],
-  moreAlarms: ['Còn {n} cảnh báo không hiện ở đây', '{n} more alarms are not shown here'],
+  noRain: ['không mưa', 'no rain'],
+  noFresh: ['không có số liệu mới', 'no fresh data'],
+  moreAlarms: ['Còn {n} cảnh báo không hiện ở đây', '{n} more {n|alarm is|alarms are} not shown here'],
   layoutScreen: ['Bố cục “{p}” · màn {n}', 'Layout “{p}” · screen {n}'],
   indicators: ['Chỉ tiêu', 'Indicators'],
   kpiBoundary: ['Ranh mặn 4 g/l xa nhất', 'Farthest 4 g/l boundary'],
