@@ -18,6 +18,8 @@ export interface PlotOptions {
   locale: Locale;
   fromZero: boolean;
   format(v: number): string;
+  /** A threshold as it was set, not rounded. */
+  limit(v: number): string;
 }
 
 export function plot(el: HTMLElement, d: Prepared, o: PlotOptions): { destroy(): void; setLatest(r: { t: number; v: number } | undefined): void } {
@@ -82,7 +84,7 @@ export function plot(el: HTMLElement, d: Prepared, o: PlotOptions): { destroy():
       c.lineTo(left + width, y);
       c.stroke();
       c.setLineDash([]);
-      const text = t(l.kind === 'on' ? 'onLine' : 'offLine', { v: o.format(l.value) });
+      const text = t(l.kind === 'on' ? 'onLine' : 'offLine', { v: o.limit(l.value) });
       c.textBaseline = l.kind === 'on' ? 'bottom' : 'top';
       c.fillText(text, left + 6 * ratio, y + (l.kind === 'on' ? -2 : 3) * ratio);
     }

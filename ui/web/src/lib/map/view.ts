@@ -46,6 +46,9 @@ export function hasWebGL(): boolean {
   }
 }
 
+/** Side of the squares that keep the canvas's names off labels and markers, pixels. */
+const KEEP_PX = 18;
+
 export class MapView {
   readonly map: maplibre.Map;
   private reaches: Reach[] = [];
@@ -60,6 +63,8 @@ export class MapView {
   private held = false;
   private lastHand = -Infinity;
   private ready = false;
+
+  private kept = '';
 
   private constructor(container: HTMLElement, palette: Palette, bounds: Bounds, hooks: Hooks, base: Base) {
     this.reaches = base.reaches.features.map((f) => f.properties as Reach);
@@ -103,6 +108,8 @@ export class MapView {
     map.on('style.load', () => {
       this.ready = true;
       this.shown = [];
+      this.kept = '';
+      if (!map.hasImage('nothing')) map.addImage('nothing', { width: 1, height: 1, data: new Uint8Array(4) });
       this.zonesBusy = false;
       this.zonesPending ??= this.zonesShown;
       if (this.palette) this.setPalette(this.palette);
@@ -211,6 +218,25 @@ export class MapView {
     void Promise.resolve(source?.setData(data)).then(done, done);
   }
 
+  /**
+   * Screen rectangles that names written by the canvas must not cross: each is
+   * tiled with icons that nobody sees but that collide.
+   */
+  keepClear(rects: readonly { x: number; y: number; w: number; h: number }[]): void {
+    if (!this.ready) return;
+    const at: [number, number][] = [];
+    for (const r of rects) {
+      const n = Math.max(1, Math.ceil(r.w / KEEP_PX));
+      const m = Math.max(1, Math.ceil(r.h / KEEP_PX));
+      for (let i = 0; i < n; i++) for (let j = 0; j < m; j++) at.push([r.x + ((i + 0.5) * r.w) / n, r.y + ((j + 0.5) * r.h) / m]);
+    }
+    const text = at.map(([x, y]) => `${Math.round(x / 4)},${Math.round(y / 4)}`).join(' ') + this.zoom + this.map.getCenter();
+    if (text === this.kept) return;
+    this.kept = text;
+    const coordinates = at.map((p) => this.map.unproject(p).toArray());
+    void this.map.getSource<maplibre.GeoJSONSource>('keep')?.setData({ type: 'Feature', properties: {}, geometry: { type: 'MultiPoint', coordinates } });
+  }
+
   setPalette(p: Palette): void {
     this.palette = p;
     if (!this.ready) return;
@@ -248,6 +274,7 @@ function styleOf(p: Palette, base: Base): maplibre.StyleSpecification {
       reaches: { type: 'geojson', data: base.reaches, generateId: true, tolerance: 0.2 },
       rivers: { type: 'geojson', data: base.rivers },
       zones: { type: 'geojson', data: { type: 'FeatureCollection', features: [] } },
+      keep: { type: 'geojson', data: { type: 'FeatureCollection', features: [] } },
     },
     layers: [
       { id: 'sea', type: 'background', paint: { 'background-color': p.sea } },
@@ -268,7 +295,7 @@ function styleOf(p: Palette, base: Base): maplibre.StyleSpecification {
         source: 'rivers',
         layout: {
           'symbol-placement': 'line',
-          'symbol-spacing': 900,
+          'symbol-spacing': 450,
           'text-field': ['get', 'name'],
           'text-font': FONT,
           'text-size': 12,
@@ -277,6 +304,8 @@ function styleOf(p: Palette, base: Base): maplibre.StyleSpecification {
         },
         paint: { 'text-color': p.text, 'text-halo-color': p.land, 'text-halo-width': 1.2 },
       },
+      // Above the names, so placed before them.
+      { id: 'keep', type: 'symbol', source: 'keep', layout: { 'icon-image': 'nothing', 'icon-allow-overlap': true, 'icon-padding': KEEP_PX / 2 } },
     ],
   };
 }

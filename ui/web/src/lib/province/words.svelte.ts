@@ -3,7 +3,7 @@
 import type { Alarm, Device, Metric, Rule } from '../api/types';
 import { formatNumber, formatUnit, formatValue, THIN } from '../format/number';
 import { prefs, t } from '../i18n/locale.svelte';
-import type { Province } from './province.svelte';
+import type { Province, StationView } from './province.svelte';
 
 export const lang = () => prefs.locale;
 
@@ -50,3 +50,13 @@ export function liveValue(p: Province, a: Alarm): number {
   return (metric ? p.readings(a.subject).get(metric)?.v : undefined) ?? a.value;
 }
 export const metricsSorted = (p: Province): Metric[] => [...p.metrics.values()].sort((a, b) => a.name.localeCompare(b.name));
+
+const LOOK_WORD = { normal: 'stNormal', near: 'stNear', stale: 'stStale', bad: 'stBad', offline: 'stOffline', maintenance: 'stMaintenance' } as const;
+/** A station's state in words; an alarm on another metric than the one shown is named, lest the value shown be taken for it. */
+export function stationWord(p: Province, v: StationView): string {
+  const a = v.alarms[0];
+  if (!a) return t(LOOK_WORD[v.look]);
+  const metric = alarmMetric(p, a);
+  const word = `${t('stAlarm')}: ${t(a.priority)}`;
+  return metric && metric !== v.metric ? `${word} (${metricTitle(p, metric)})` : word;
+}
