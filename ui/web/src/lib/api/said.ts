@@ -23,6 +23,7 @@ const RULES: readonly Rule[] = [
   [/^expected number > (.+)$/, 'lớn hơn $1'],
   [/^expected number$/, 'phải là một số'],
   [/^expected integer$/, 'phải là số nguyên'],
+  [/^expected string to be identifier$/, 'dài 1 đến 64 ký tự A-Z a-z 0-9 . _ - và bắt đầu bằng chữ hoặc số'],
   [/^expected string$/, 'phải là chữ'],
   [/^expected length >= 1$/, 'cần có'],
   [/^expected length >= (\d+)$/, 'ít nhất $1 ký tự'],
@@ -64,6 +65,7 @@ const RULES: readonly Rule[] = [
   [/^ring (\d+) crosses or touches itself near (.+)$/, 'vòng $1 tự cắt hoặc tự chạm gần $2'],
   [/^ring (\d+), a hole, lies outside the shell at (.+)$/, 'vòng $1 là lỗ, nằm ngoài đường bao ở $2'],
   [/^ring (\d+), a hole, lies in the hole that is ring (\d+)$/, 'vòng $1 là lỗ, nằm trong lỗ là vòng $2'],
+  [/^has no id: neither "id" nor properties\.id$/, 'không có mã: thiếu “id” hoặc properties.id'],
   [/^has no rings$/, 'không có vòng nào'],
 ];
 

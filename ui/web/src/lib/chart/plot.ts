@@ -71,7 +71,10 @@ export function plot(el: HTMLElement, d: Prepared, o: PlotOptions): { destroy():
     c.save();
     c.font = font.replace('12px', `${12 * ratio}px`);
     c.textAlign = 'left';
+    const highest = Math.max(...o.lines.map((l) => l.value));
     for (const l of o.lines) {
+      // Each word stands on the side away from the other line.
+      const above = l.value === highest && (l.kind === 'on' || o.lines.every((x) => x === l || x.value < highest));
       const y = u.valToPos(l.value, 'y', true);
       if (y < y0 || y > y0 + height) continue;
       const ink = l.kind === 'on' ? tone(l.priority) : t3;
@@ -85,8 +88,8 @@ export function plot(el: HTMLElement, d: Prepared, o: PlotOptions): { destroy():
       c.stroke();
       c.setLineDash([]);
       const text = t(l.kind === 'on' ? 'onLine' : 'offLine', { v: o.limit(l.value) });
-      c.textBaseline = l.kind === 'on' ? 'bottom' : 'top';
-      c.fillText(text, left + 6 * ratio, y + (l.kind === 'on' ? -2 : 3) * ratio);
+      c.textBaseline = above ? 'bottom' : 'top';
+      c.fillText(text, left + 6 * ratio, y + (above ? -2 : 3) * ratio);
     }
     if (latest) {
       const x = u.valToPos(latest.t / 1000, 'x', true);

@@ -1,6 +1,7 @@
 // Sentences about values, in the reader's language. Read inside components only.
 
 import type { Alarm, Device, Metric, Rule } from '../api/types';
+import { fold } from '../format/fold';
 import { formatNumber, formatUnit, formatValue, THIN } from '../format/number';
 import { prefs, t } from '../i18n/locale.svelte';
 import type { Province, StationView } from './province.svelte';
@@ -59,4 +60,11 @@ export function stationWord(p: Province, v: StationView): string {
   const metric = alarmMetric(p, a);
   const word = `${t('stAlarm')}: ${t(a.priority)}`;
   return metric && metric !== v.metric ? `${word} (${metricTitle(p, metric)})` : word;
+}
+/** The catalogue's name of a metric a person wrote by name or by title, with or without accents; else what was written. */
+export function metricNamed(p: Province, written: string): string {
+  const text = written.trim();
+  if (p.metrics.has(text)) return text;
+  const said = fold(text);
+  return [...p.metrics.values()].find((m) => [m.title_vi, m.title_en, m.name].some((x) => fold(x) === said))?.name ?? text;
 }
