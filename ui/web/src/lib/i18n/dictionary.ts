@@ -48,6 +48,7 @@ export const words = {
 
   // top bar
   live: ['Trực tiếp', 'Live'],
+  notLive: ['Không trực tiếp', 'Not live'],
   lag: ['trễ {s}', 'lag {s}'],
   soundOn: ['Âm bật', 'Sound on'],
   soundOff: ['Âm tắt', 'Sound off'],
