@@ -17,7 +17,8 @@ export class Browser {
   static async launch(ioc) {
     const b = new Browser();
     b.ioc = ioc;
-    b.chromium = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ARGS, timeout: 60_000 });
+    // What it leaves in its temporary folder goes with the server's.
+    b.chromium = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ARGS, timeout: 60_000, env: { ...process.env, TMPDIR: ioc.dir } });
     b.contexts = [];
     b.faults = [];
     b.away = false;
