@@ -27,6 +27,7 @@ export function plot(el: HTMLElement, d: Prepared, o: PlotOptions): { destroy():
   const colour = (name: string) => css.getPropertyValue(name).trim();
   const t1 = colour('--t1');
   const t3 = colour('--t3');
+  const ground = colour('--g1');
   const line = colour('--line');
   const hatch = colour('--g4');
   const font = "12px 'Cuu Long Digits', 'Be Vietnam Pro', sans-serif";
@@ -36,7 +37,7 @@ export function plot(el: HTMLElement, d: Prepared, o: PlotOptions): { destroy():
   let latest: { t: number; v: number } | undefined;
   const levels = o.lines.map((l) => l.value);
   const top = () => Math.max(d.max, latest?.v ?? -Infinity, ...levels.filter((v) => v <= Math.max(d.max * 4, 1e-9)));
-  const bottom = () => (o.fromZero ? Math.min(0, d.min) : Math.min(d.min, latest?.v ?? Infinity));
+  const bottom = () => (o.fromZero ? Math.min(0, d.min) : Math.min(d.min, latest?.v ?? Infinity, ...levels.filter((v) => v >= d.min - Math.max(4 * (d.max - d.min), Math.abs(d.min) * 0.1))));
 
   function drawGaps(u: uPlot): void {
     const c = u.ctx;
@@ -89,6 +90,11 @@ export function plot(el: HTMLElement, d: Prepared, o: PlotOptions): { destroy():
       c.setLineDash([]);
       const text = t(l.kind === 'on' ? 'onLine' : 'offLine', { v: o.limit(l.value) });
       c.textBaseline = above ? 'bottom' : 'top';
+      // With an edge of the ground: readable before a measured line, which is not broken by it.
+      c.strokeStyle = ground;
+      c.lineWidth = 3 * ratio;
+      c.lineJoin = 'round';
+      c.strokeText(text, left + 6 * ratio, y + (above ? -2 : 3) * ratio);
       c.fillText(text, left + 6 * ratio, y + (above ? -2 : 3) * ratio);
     }
     if (latest) {
