@@ -34,7 +34,7 @@ var catalogue = []Metric{
 	{Name: "humidity", Unit: "%", TitleVI: "Độ ẩm không khí", TitleEN: "Relative humidity", Min: 0, Max: 100, Decimals: 0},
 	{Name: "soil_moisture", Unit: "%", TitleVI: "Độ ẩm đất", TitleEN: "Soil moisture", Min: 0, Max: 100, Decimals: 1},
 	{Name: "pressure", Unit: "hPa", TitleVI: "Khí áp", TitleEN: "Air pressure", Min: 870, Max: 1_085, Decimals: 1},
-	{Name: "pm2_5", Unit: "µg/m³", TitleVI: "Bụi mịn PM2.5", TitleEN: "PM2.5", Min: 0, Max: 2_000, Decimals: 1},
+	{Name: "pm2_5", Unit: "µg/m³", TitleVI: "Bụi mịn PM2,5", TitleEN: "PM2.5", Min: 0, Max: 2_000, Decimals: 1},
 	{Name: "pm10", Unit: "µg/m³", TitleVI: "Bụi PM10", TitleEN: "PM10", Min: 0, Max: 5_000, Decimals: 1},
 	{Name: "no2", Unit: "µg/m³", TitleVI: "Nitơ điôxít (NO₂)", TitleEN: "Nitrogen dioxide (NO₂)", Min: 0, Max: 4_000, Decimals: 1},
 	{Name: "so2", Unit: "µg/m³", TitleVI: "Lưu huỳnh điôxít (SO₂)", TitleEN: "Sulphur dioxide (SO₂)", Min: 0, Max: 10_000, Decimals: 1},

@@ -19,7 +19,7 @@ func Rules() []alerts.Rule {
 			Scope: tagged(tagSluice), On: above(4, 0), Off: below(3.5, 60), Priority: alerts.High, Public: true},
 		{ID: "man-vuon", Title: "Nước tưới vườn cây mặn trên 1 g/l", Metric: "salinity",
 			Scope: tagged(tagOrchard), On: above(1, 0), Off: below(0.8, 60), Priority: alerts.Medium, Public: true},
-		{ID: "bui-min", Title: "Bụi mịn PM2.5 vượt 50 µg/m³", Metric: "pm2_5",
+		{ID: "bui-min", Title: "Bụi mịn PM2,5 vượt 50 µg/m³", Metric: "pm2_5",
 			Scope: alerts.Scope{Kinds: []devices.Kind{devices.Station}},
 			On:    above(50, 120), Off: below(40, 300), Priority: alerts.Medium},
 		{ID: "gio-manh", Title: "Gió mạnh từ cấp 6 (trên 10,8 m/s)", Metric: "wind_speed",
