@@ -118,14 +118,6 @@ func (c *client) latest(device, metric string) (value float64, ok bool) {
 	return answer.Items[0].Value, true
 }
 
-// token makes an API token and returns its secret.
-func (c *client) token() string {
-	c.t.Helper()
-	var answer struct{ Token string }
-	c.must(http.MethodPost, "/api/v1/tokens", map[string]any{"name": "test"}, http.StatusCreated, &answer)
-	return answer.Token
-}
-
 // live opens the live socket with the session cookie, as a browser does.
 func (c *client) live() *websocket.Conn {
 	c.t.Helper()

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -188,4 +189,12 @@ func audit(t testing.TB, c *client, ledger string) {
 	if !verdict.OK() || verdict.Acked == 0 || verdict.Stored < verdict.Acked {
 		t.Errorf("the store does not hold what was acknowledged: %+v", verdict)
 	}
+}
+
+// token makes an API token and returns its secret.
+func (c *client) token() string {
+	c.t.Helper()
+	var answer struct{ Token string }
+	c.must(http.MethodPost, "/api/v1/tokens", map[string]any{"name": "test"}, http.StatusCreated, &answer)
+	return answer.Token
 }

@@ -11,8 +11,7 @@ export const lang = () => prefs.locale;
 export function metricTitle(p: Province, metric: string | undefined): string {
   const m = metric ? p.metrics.get(metric) : undefined;
   if (!m) return metric ?? '';
-  // A decimal is a decimal in a name too: PM2,5 in Vietnamese.
-  return lang() === 'vi' ? m.title_vi.replace(/PM2\.5/, 'PM2,5') : m.title_en;
+  return lang() === 'vi' ? m.title_vi : m.title_en;
 }
 export function metricUnit(p: Province, metric: string | undefined): string {
   return formatUnit(metric ? p.metrics.get(metric)?.unit : undefined);
