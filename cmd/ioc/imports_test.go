@@ -25,12 +25,15 @@ var layers = map[string]layer{
 	"telemetry/tsdb":      {[]string{"telemetry", "devices"}, "an engine fills telemetry's seams, whose shapes name devices"},
 	"telemetry/storetest": {[]string{"telemetry", "devices"}, "the suite knows the seam, not an engine"},
 	"alerts":              {[]string{"telemetry", "devices", "geo", "alerts/cap"}, "rules judge observations of devices in zones, never video or faces"},
+	"video":               {[]string{"devices", "geo", "video/rtsp", "video/fmp4"}, "a camera has a place; alarms are told by funcs that cmd wires"},
+	"video/rtsp":          {nil, "the wire knows cameras, not whose they are"},
+	"video/fmp4":          {nil, "a file format"},
 	"ui":                  {[]string{"alerts", "devices", "geo", "telemetry", "video", "alerts/cap", "ui/access", "ui/web"}, "the face shows all domains and drives no adapter"},
 	"ui/access":           {nil, "who may do what is decided without knowing what it is"},
 	"ui/web":              {nil, "built pages, no code"},
 	"cmd/ioc":             {[]string{"*"}, "wiring names everything"},
 	"cmd/fieldsim":        {[]string{"*"}, "a command"},
-	"cmd/fieldsim/field":  {[]string{"alerts", "devices", "geo", "telemetry"}, "the field speaks over the wire; shapes alone are shared"},
+	"cmd/fieldsim/field":  {[]string{"alerts", "devices", "geo", "telemetry", "video", "video/rtsp"}, "the field speaks over the wire; shapes alone are shared"},
 	"cmd/ioc/bench":       {[]string{"*"}, "measures the whole"},
 }
 
@@ -45,6 +48,8 @@ var owners = []struct {
 	{"github.com/eclipse/paho", []string{"devices/mqtt", "cmd/"}, "devices/mqtt hides the client"},
 	{"github.com/cockroachdb/pebble", []string{"telemetry/tsdb"}, "the engine hides its key-value store"},
 	{"github.com/gorilla/websocket", []string{"ui", "cmd/"}, "ui hides the socket"},
+	{"github.com/deepch/vdk", []string{"video/rtsp"}, "one small file hides the codec parsers"},
+	{"github.com/pion/", []string{"video/rtsp"}, "video/rtsp hides RTP and SDP"},
 	{"modernc.org/sqlite", []string{"cmd/"}, "SQL drivers are named in cmd alone"},
 	{"github.com/danielgtaylor/huma", []string{"ui"}, "ui hides the HTTP framework"},
 }
