@@ -1,6 +1,13 @@
 package rtsp
 
-import "fmt"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"syscall"
+)
 
 // Code is the machine's word for what is wrong with a camera; people are told
 // in their own language by it.
@@ -44,4 +51,42 @@ func (e *Error) Unwrap() error { return e.cause }
 
 func fault(code Code, cause error, format string, args ...any) *Error {
 	return &Error{Code: code, Detail: fmt.Sprintf(format, args...), cause: cause}
+}
+
+// ioFault says what became of a connection that was read or written. where is a
+// clause of ours: "in the head of a message".
+func ioFault(err error, where string) *Error {
+	var known *Error
+	var timeout net.Error
+	switch {
+	case errors.As(err, &known):
+		return known
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
+		return fault(TimedOut, err, "no answer in time, %s", where)
+	}
+	return fault(Ended, err, "connection ended %s", where)
+}
+
+// dialFault says why no connection came about.
+func dialFault(err error) *Error {
+	var known *Error
+	var dns *net.DNSError
+	var timeout net.Error
+	switch {
+	case errors.As(err, &known):
+		return known
+	case errors.As(err, &dns) && dns.IsNotFound:
+		return fault(NoSuchHost, err, "the host's name does not resolve")
+	case errors.As(err, &dns):
+		return fault(NoSuchHost, err, "the host's name cannot be resolved now")
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return fault(Refused, err, "nobody listens on the port")
+	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH),
+		errors.Is(err, syscall.EADDRNOTAVAIL), errors.Is(err, syscall.EHOSTDOWN), errors.Is(err, syscall.ENETDOWN):
+		return fault(NoRoute, err, "no route to the address")
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, syscall.ETIMEDOUT),
+		errors.As(err, &timeout) && timeout.Timeout():
+		return fault(TimedOut, err, "no answer to the connection in time")
+	}
+	return fault(NoRoute, err, "the connection could not be made")
 }
