@@ -18,22 +18,9 @@ import (
 	"github.com/mochi-mqtt/server/v2/packets"
 )
 
-// bareFlag makes the test binary play the reference: the same broker library
-// with nothing decoded and nothing stored, in a process of its own like ours.
-const bareFlag = "IOC_BENCH_BARE_BROKER"
-
-func init() {
-	runAsChild = func() bool {
-		if os.Getenv(bareFlag) == "" {
-			return false
-		}
-		if err := bareBroker(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		return true
-	}
-}
+// The reference of the ingest: the same broker library with nothing decoded and
+// nothing stored, in a process of its own like ours.
+func init() { childRoles["broker"] = bareBroker }
 
 // allowAll lets everybody in and do everything.
 type allowAll struct{ mqtt.HookBase }
@@ -65,11 +52,11 @@ func bareBroker() error {
 	return server.Close()
 }
 
-// startBare runs the reference broker and returns its address.
-func startBare(t *testing.T) string {
+// startBare runs a reference and returns the line that it says when it is ready.
+func startBare(t *testing.T, role string, args ...string) (ready string, pid int) {
 	t.Helper()
-	cmd := exec.Command(os.Args[0], "-test.run", "^$")
-	cmd.Env = append(os.Environ(), bareFlag+"=1")
+	cmd := exec.Command(os.Args[0], append([]string{"-test.run", "^$"}, args...)...)
+	cmd.Env = append(os.Environ(), childFlag+"="+role)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -78,13 +65,14 @@ func startBare(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	cmd.Stderr = t.Output()
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { in.Close(); _ = cmd.Wait() })
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
-		t.Fatalf("the bare broker did not start: %v", err)
+		t.Fatalf("the bare %s did not start: %v", role, err)
 	}
-	return strings.TrimSpace(line)
+	return strings.TrimSpace(line), cmd.Process.Pid
 }

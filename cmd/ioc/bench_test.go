@@ -48,7 +48,7 @@ func TestBench(t *testing.T) {
 
 // Durable QoS 1 ingest with everything on, against the broker library bare.
 func benchIngest(t *testing.T) {
-	bare := startBare(t)
+	bare, _ := startBare(t, "broker")
 	p := startProcess(t, filepath.Join(t.TempDir(), "data"))
 	logins := loadLogins(t, login(t, p.Addrs.HTTP[0]), 100)
 	for _, b := range []struct {

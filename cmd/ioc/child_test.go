@@ -1,5 +1,31 @@
 package main
 
-// runAsChild lets the test binary play another process (a bare broker for the
-// benchmarks); it says whether it did.
-var runAsChild = func() bool { return false }
+import (
+	"fmt"
+	"os"
+)
+
+// childFlag makes the test binary play another process: a reference that the
+// benchmarks measure beside ours.
+const childFlag = "IOC_TEST_CHILD"
+
+// childRoles are what it can play.
+var childRoles = map[string]func() error{}
+
+// runAsChild plays the role asked for and says whether there was one.
+func runAsChild() bool {
+	role := os.Getenv(childFlag)
+	if role == "" {
+		return false
+	}
+	play, ok := childRoles[role]
+	if !ok {
+		fmt.Fprintf(os.Stderr, "no role %q\n", role)
+		os.Exit(2)
+	}
+	if err := play(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	return true
+}
