@@ -134,3 +134,39 @@ export interface Series {
   agg?: string;
   points: SeriesPoint[];
 }
+
+export type CameraKind = 'traffic' | 'security';
+export const CAMERA_KINDS: readonly CameraKind[] = ['traffic', 'security'];
+export type CameraState = 'connecting' | 'live' | 'retrying' | 'off';
+/** always: fetched all the time; on_demand: while somebody looks. */
+export type Pull = 'always' | 'on_demand';
+export interface CameraStatus {
+  state: CameraState;
+  since: string;
+  /** English, one clause. */
+  why?: string;
+  /** The same for a machine; its words are in cameras/words. */
+  code?: string;
+}
+export interface Camera {
+  id: string;
+  name: string;
+  /** Never with credentials. */
+  url: string;
+  position: Position;
+  /** Degrees clockwise from north, the axis of view. */
+  bearing?: number;
+  /** Horizontal angle of view, degrees. */
+  view_deg?: number;
+  kind?: CameraKind;
+  group?: string;
+  pull?: Pull;
+  created?: string;
+  status: CameraStatus;
+}
+export interface NearCamera extends Camera {
+  distance_m: number;
+  /** The place lies in its angle of view. */
+  sees?: boolean;
+}
+export type Probe = { ok: true; codecs: string; width: number; height: number; fps?: number } | { ok: false; code: string; why?: string };

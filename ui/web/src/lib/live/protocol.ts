@@ -6,7 +6,7 @@ export const SUBPROTOCOL = 'ioc.v1';
 
 /** key, Unix ms, value, quality flag */
 export type Row = [key: string, t: number, v: number | string, q: number];
-export type Topic = 'telemetry' | 'devices' | 'alarms';
+export type Topic = 'telemetry' | 'devices' | 'cameras' | 'alarms';
 export interface Place {
   ep: string | number;
   seq: number;

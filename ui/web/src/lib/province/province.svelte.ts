@@ -3,13 +3,16 @@
 // what the pages depend on, so that drawing is bounded whatever arrives.
 
 import { get, items, list } from '../api/client';
-import type { Alarm, Device, DeviceState, JournalEvent, Me, Metric, River, Rule, ZoneItem } from '../api/types';
+import type { Alarm, Camera, Device, DeviceState, JournalEvent, Me, Metric, River, Rule, ZoneItem } from '../api/types';
 import { LiveClient, type Connection } from '../live/client';
 import type { Row, Sink, Topic } from '../live/protocol';
+import { camerasWith, outdated, statusOf } from '../cameras/status';
 import { compareAlarms, intervalMs, inScope, lookState, mainMetric, wantsAck, type LookState, type Reading } from './judge';
 import { holds, zoneId, type ZoneFeature } from './zones';
 
 const DRAW_EVERY_MS = 250;
+/** Why a camera has no picture comes with the list, not with the row: the list is read again, no oftener than this. */
+const CAMERAS_EVERY_MS = 2000;
 /** Closed alarms that this page saw, for the time bar. */
 const CLOSED_KEPT = 500;
 
@@ -31,6 +34,8 @@ export class Province {
   rivers = $state.raw<ReadonlyMap<string, River>>(new Map());
   rules = $state.raw<readonly Rule[]>([]);
   zones = $state.raw<readonly ZoneFeature[]>([]);
+  /** By id, in the order of names; empty without the right to see pictures. */
+  cameras = $state.raw<ReadonlyMap<string, Camera>>(new Map());
   /** Open alarms in the order of the list. */
   alarms = $state.raw<readonly Alarm[]>([]);
   recentlyClosed = $state.raw<readonly Alarm[]>([]);
@@ -45,6 +50,10 @@ export class Province {
 
   private readonly values = new Map<string, Map<string, Reading>>();
   private readonly states = new Map<string, DeviceState>();
+  private readonly cameraRows = new Map<string, Row>();
+  private camerasTimer: ReturnType<typeof setTimeout> | undefined;
+  private camerasRead = -Infinity;
+  private camerasTurn = 0;
   private offset = 0;
   private live: LiveClient | undefined;
   private drawTimer: ReturnType<typeof setTimeout> | undefined;
@@ -70,7 +79,7 @@ export class Province {
     url.protocol = url.protocol.replace('http', 'ws');
     this.live = new LiveClient({
       url: url.href,
-      topics: ['telemetry', 'devices', 'alarms'],
+      topics: ['telemetry', 'devices', 'alarms', ...(me.cameras ? (['cameras'] as const) : [])],
       sink: this.sink,
       onChange: (c) => {
         const wasBack = this.connection.phase !== 'back' && c.phase === 'back';
@@ -106,18 +115,31 @@ export class Province {
     clearInterval(this.rulesTimer);
     clearTimeout(this.drawTimer);
     clearTimeout(this.devicesTimer);
+    clearTimeout(this.camerasTimer);
   }
 
   private readonly hurry = (): void => this.live?.hurry();
 
   async refresh(): Promise<void> {
-    await Promise.allSettled([this.refreshDevices(), this.refreshRules(), this.refreshZones(), this.refreshCatalogue(), this.refreshRivers()]);
+    await Promise.allSettled([this.refreshDevices(), this.refreshRules(), this.refreshZones(), this.refreshCatalogue(), this.refreshRivers(), this.refreshCameras()]);
   }
   async refreshDevices(): Promise<void> {
     const all = await list<Device>('/api/v1/devices');
     for (const d of all) if (d.state && !this.states.has(d.id)) this.states.set(d.id, d.state);
     this.devices = new Map(all.map((d) => [d.id, d]));
     this.draw();
+  }
+  /** Reads the list of cameras again; without the right there is none. */
+  async refreshCameras(): Promise<void> {
+    if (!this.me?.cameras) return;
+    clearTimeout(this.camerasTimer);
+    this.camerasTimer = undefined;
+    this.camerasRead = Date.now();
+    const turn = ++this.camerasTurn;
+    const all = await list<Camera>('/api/v1/cameras');
+    if (turn !== this.camerasTurn) return; // a later answer stands
+    all.sort((a, b) => collator.compare(a.name, b.name) || a.id.localeCompare(b.id));
+    this.cameras = new Map(all.map((c) => [c.id, { ...c, status: statusOf(c.status, this.cameraRows.get(c.id)) }]));
   }
   async refreshRules(): Promise<void> {
     this.rules = await list<Rule>('/api/v1/rules');
@@ -137,11 +159,16 @@ export class Province {
   private readonly sink: Sink = {
     snapshot: (topic, rows) => {
       if (topic === 'telemetry') this.values.clear();
-      else this.states.clear();
+      else if (topic === 'devices') this.states.clear();
+      else this.cameraRows.clear();
       this.put(topic, rows);
     },
     delta: (topic, set, del) => {
       this.put(topic, set);
+      if (topic === 'cameras') {
+        this.camerasGone(del);
+        return;
+      }
       for (const key of del) {
         if (topic === 'devices') {
           this.states.delete(key);
@@ -169,7 +196,28 @@ export class Province {
     },
   };
 
+  private putCameras(rows: Row[]): void {
+    for (const row of rows) this.cameraRows.set(row[0], row);
+    this.cameras = camerasWith(this.cameras, rows);
+    if (rows.some((row) => outdated(this.cameras.get(row[0]), row))) this.camerasChanged();
+  }
+  private camerasGone(ids: readonly string[]): void {
+    if (ids.length === 0) return;
+    for (const id of ids) this.cameraRows.delete(id);
+    this.cameras = new Map([...this.cameras].filter(([id]) => !ids.includes(id)));
+    this.camerasChanged();
+  }
+  private camerasChanged(): void {
+    if (this.camerasTimer !== undefined) return;
+    const wait = Math.max(300, this.camerasRead + CAMERAS_EVERY_MS - Date.now());
+    this.camerasTimer = setTimeout(() => void this.refreshCameras().catch(() => {}), wait);
+  }
+
   private put(topic: Topic, rows: Row[]): void {
+    if (topic === 'cameras') {
+      this.putCameras(rows);
+      return;
+    }
     for (const [key, t, v, q] of rows) {
       if (topic === 'devices') {
         this.states.set(key, v as DeviceState);
@@ -251,6 +299,7 @@ export class Province {
   readonly unacknowledged = $derived(this.alarms.filter(wantsAck).length);
   readonly lost = $derived(this.connection.phase === 'reconnecting' || this.connection.phase === 'lost');
   readonly mayAct = $derived(this.me?.role === 'admin' || this.me?.role === 'operator');
+  readonly mayCameras = $derived(this.me?.cameras === true);
   readonly mayAdmin = $derived(this.me?.role === 'admin');
 }
 
