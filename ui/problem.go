@@ -16,6 +16,7 @@ import (
 	"cuulong/devices"
 	"cuulong/geo"
 	"cuulong/ui/access"
+	"cuulong/video"
 )
 
 // Problem is an answer that refuses (RFC 9457). It never repeats a value that
@@ -65,6 +66,13 @@ func notFound(what string) *Problem {
 	return problem(http.StatusNotFound, "no such "+what)
 }
 
+// busy is what may be tried again at once.
+func busy(detail string) *Problem {
+	p := problem(http.StatusServiceUnavailable, detail)
+	p.retryAfterS = 1
+	return p
+}
+
 func writeProblem(w http.ResponseWriter, p *Problem) {
 	for k, v := range p.GetHeaders() {
 		w.Header()[k] = v
@@ -100,19 +108,17 @@ func explain(ctx context.Context, log *slog.Logger, err error) *Problem {
 		p := problem(http.StatusTooManyRequests, "too many failed log-ins")
 		p.retryAfterS = max(1, int(math.Ceil(throttled.Wait.Seconds())))
 		return p
-	case errors.Is(err, access.ErrBusy):
-		p := problem(http.StatusServiceUnavailable, err.Error())
-		p.retryAfterS = 1
-		return p
+	case errors.Is(err, access.ErrBusy), errors.Is(err, video.ErrFull), errors.Is(err, video.ErrClosed):
+		return busy(err.Error())
 	case errors.Is(err, access.ErrBadLogin), errors.Is(err, access.ErrUnauthenticated):
 		return problem(http.StatusUnauthorized, err.Error())
 	case errors.Is(err, access.ErrForbidden):
 		return problem(http.StatusForbidden, err.Error())
 	case errors.Is(err, access.ErrLastAdmin):
 		return problem(http.StatusConflict, err.Error())
-	case errors.Is(err, devices.ErrNotFound), errors.Is(err, alerts.ErrNotFound), errors.Is(err, access.ErrNotFound):
+	case errors.Is(err, devices.ErrNotFound), errors.Is(err, alerts.ErrNotFound), errors.Is(err, access.ErrNotFound), errors.Is(err, video.ErrNotFound):
 		return problem(http.StatusNotFound, err.Error())
-	case errors.Is(err, devices.ErrExists), errors.Is(err, alerts.ErrExists), errors.Is(err, access.ErrExists):
+	case errors.Is(err, devices.ErrExists), errors.Is(err, alerts.ErrExists), errors.Is(err, access.ErrExists), errors.Is(err, video.ErrExists):
 		return problem(http.StatusConflict, err.Error())
 	case ctx.Err() != nil: // the caller has gone
 		return problem(499, "the request was given up")

@@ -23,6 +23,7 @@ import (
 	"cuulong/telemetry"
 	"cuulong/ui/access"
 	"cuulong/ui/web"
+	"cuulong/video"
 )
 
 // Options are what the face shows.
@@ -33,6 +34,7 @@ type Options struct {
 	Latest   *telemetry.Latest
 	Store    telemetry.Store
 	Alerts   *alerts.Engine
+	Cameras  *video.Cameras
 	DB       *sql.DB
 	Logger   *slog.Logger
 	Metrics  *prometheus.Registry
@@ -116,6 +118,7 @@ func (s *Server) build(need map[string]access.Permission) error {
 	s.placeRoutes()
 	s.ruleRoutes()
 	s.alarmRoutes()
+	s.cameraRoutes()
 
 	scrape := promhttp.HandlerFor(s.o.Metrics, promhttp.HandlerOpts{ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelError)})
 	for pattern, h := range map[string]http.HandlerFunc{

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -26,6 +27,7 @@ import (
 	"cuulong/telemetry"
 	"cuulong/telemetry/tsdb"
 	"cuulong/ui/access"
+	"cuulong/video"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -46,6 +48,7 @@ type world struct {
 	store    *tsdb.DB
 	ingest   *telemetry.Ingest
 	alerts   *alerts.Engine
+	cameras  *video.Cameras
 	metrics  *prometheus.Registry
 	s        *Server
 	http     *httptest.Server
@@ -153,8 +156,10 @@ func openWorld(t testing.TB, dir string) *world {
 	}
 	w.alerts = must[*alerts.Engine](t)(alerts.Open(ctx, w.db, alerts.Options{Registry: w.registry, Atlas: w.atlas, Latest: w.latest, Logger: log,
 		OnEvent: func(e alerts.Event) { w.s.Event(e) }}))
+	w.cameras = must[*video.Cameras](t)(video.Open(ctx, w.db, video.Options{Keys: filepath.Join(dir, "keys"),
+		Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Logger: log, Metrics: w.metrics}))
 	w.s = must[*Server](t)(New(Options{Access: w.access, Registry: w.registry, Atlas: w.atlas, Latest: w.latest, Store: w.store,
-		Alerts: w.alerts, DB: w.db, Logger: log, Metrics: w.metrics, Version: "test", MQTTAddr: "127.0.0.1:1883"}))
+		Alerts: w.alerts, Cameras: w.cameras, DB: w.db, Logger: log, Metrics: w.metrics, Version: "test", MQTTAddr: "127.0.0.1:1883"}))
 	w.registry.OnChange(w.s.DeviceChanged)
 	w.ingest = telemetry.NewIngest(telemetry.Options{Log: w.store, Store: w.store, Latest: w.latest, Logger: log,
 		OnStored: func(obs []telemetry.Observation) {
