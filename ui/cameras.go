@@ -117,8 +117,13 @@ type cameraImportIn struct {
 }
 
 type cameraImportOut struct {
-	Accepted int             `json:"accepted"`
-	Refused  []video.Refusal `json:"refused" nullable:"false"`
+	Accepted int           `json:"accepted"`
+	Refused  []refusedLine `json:"refused" nullable:"false"`
+}
+
+type refusedLine struct {
+	Line int    `json:"line" doc:"of the file, from 1; the header is one"`
+	Why  string `json:"why" doc:"repeats nothing of the line"`
 }
 
 // seesCameras is what else a writing route asks: its answers show cameras, and a
@@ -216,10 +221,8 @@ func (s *Server) cameraImportRoute() {
 		if err != nil {
 			return nil, err
 		}
-		if refused == nil {
-			refused = []video.Refusal{}
-		}
-		return &body[cameraImportOut]{cameraImportOut{n, refused}}, nil
+		lines := views(refused, func(r video.Refusal) refusedLine { return refusedLine(r) })
+		return &body[cameraImportOut]{cameraImportOut{n, lines}}, nil
 	}, func(op *huma.Operation) {
 		op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
 			"text/csv": {Schema: &huma.Schema{Type: "string", Description: "RFC 4180, UTF-8"}}}}
