@@ -401,6 +401,9 @@ export const words = {
   camDeleted: ['camera đã bị xoá', 'the camera was deleted'],
   camKeyMissing: ['không mở được mật khẩu đã lưu, cần nhập lại', 'the stored password cannot be opened; enter it again'],
   camStalled: ['hình đứng, đang mở lại', 'the picture stands still and is started again'],
+  camN: ['{n} camera', '{n} {n|camera|cameras}'],
+  camNLost: ['{n} mất hình', '{n} without a picture'],
+  camBackTo: ['Về camera', 'To the camera'],
   camUnknown: ['không rõ lý do', 'reason not known'],
 } satisfies Record<string, readonly [vi: string, en: string]>;
 

@@ -18,8 +18,8 @@ export interface Wish {
   h: number;
   /** Never dropped: takes the first place when none is free. */
   must?: boolean;
-  /** Where it stands by preference: beside the marker, or above it as on a chart. */
-  prefer?: 'beside' | 'above';
+  /** Where it stands by preference: beside the marker, above it as on a chart, or at the point itself, being the marker. */
+  prefer?: 'beside' | 'above' | 'at';
 }
 export interface Placed extends Rect {
   id: string;
@@ -38,6 +38,7 @@ function* candidates(w: Wish): Generator<Rect & { leader: boolean }> {
     yield { x: w.x - w.w / 2, y: w.y - w.h / 2, w: w.w, h: w.h, leader: false };
     return;
   }
+  if (w.prefer === 'at') yield { x: w.x - w.w / 2, y: w.y - w.h / 2, w: w.w, h: w.h, leader: false };
   for (const far of [0, 30, 58]) {
     const d = w.r + GAP + far;
     const leader = far >= LEADER_PX;
