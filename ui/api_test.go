@@ -150,7 +150,7 @@ func TestHostileBodies(t *testing.T) {
 	if len(w.registry.All()) != 0 {
 		t.Fatal(w.registry.All())
 	}
-	w.nobody().do("GET", "/api/v1/cameras", "").problem(404) // of a later issue
+	w.nobody().do("GET", "/api/v1/exports", "").problem(404) // of a later issue
 	if r := w.nobody().do("DELETE", "/api/v1/latest", ""); r.problem(405).Status != 405 || r.header.Get("Allow") != "GET, HEAD" {
 		t.Fatal(r.header)
 	}

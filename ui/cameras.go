@@ -75,11 +75,10 @@ type nearView struct {
 func (s *Server) cameraView(c video.Camera) cameraView {
 	v := cameraView{ID: c.ID, Name: c.Name, URL: c.URL, Position: c.Position, Bearing: c.Bearing, ViewDeg: c.ViewDeg,
 		Kind: c.Kind, Group: c.Group, Pull: c.Pull, Created: c.Created.UTC(),
-		Status: video.Status{State: video.Off, Since: c.Created, Why: "deleted", Code: "deleted"}}
+		Status: deleted(s.o.Now())}
 	if st, ok := s.o.Cameras.Status(c.ID); ok { // else it was deleted meanwhile
-		v.Status = st
+		v.Status = shown(st)
 	}
-	v.Status.Since = v.Status.Since.UTC().Truncate(time.Millisecond)
 	return v
 }
 
@@ -209,6 +208,7 @@ func (s *Server) cameraRoutes() {
 	s.cameraImportRoute()
 	s.cameraProbeRoute()
 	s.cameraNearRoute()
+	s.documentCameraLive()
 }
 
 func (s *Server) cameraImportRoute() {

@@ -142,7 +142,7 @@ func (s *Server) outside(next http.Handler) http.Handler {
 				}
 				writeProblem(rec, problem(http.StatusInternalServerError, "something failed here; the server's log says what"))
 			}
-			if reason := refusals[rec.status]; reason != "" && r.URL.Path != "/live" {
+			if reason := refusals[rec.status]; reason != "" && !rec.counted {
 				s.meters.refused.WithLabelValues("http", reason).Inc()
 			}
 		}()
@@ -192,7 +192,8 @@ func setSecurityHeaders(h http.Header, tls bool) {
 // recorder remembers the status. Unwrap lets http.ResponseController through.
 type recorder struct {
 	http.ResponseWriter
-	status int
+	status  int
+	counted bool // as refused elsewhere
 }
 
 func (r *recorder) WriteHeader(status int) {

@@ -15,12 +15,16 @@ import (
 	"cuulong/geo"
 	"cuulong/telemetry"
 	"cuulong/ui/access"
+	"cuulong/video"
 )
 
-// Bounds of the hub. Beyond them a connection is refused with 503 and counted.
+// Bounds of the hub: connections of /live, and sockets of cameras, of which a
+// screen has one a tile. An address may be a whole control room.
 const (
-	maxClients        = 2000
-	maxClientsAddress = 200 // one control room behind one address
+	maxClients         = 2000
+	maxClientsAddress  = 200
+	maxWatchers        = 2000
+	maxWatchersAddress = 500
 )
 
 // hub keeps the state topics and knows who listens. Writers (Mark, Changed)
@@ -28,6 +32,7 @@ const (
 // it has not seen, so a slow client costs the others nothing.
 type hub struct {
 	registry *devices.Registry
+	pictures *video.Cameras
 	latest   *telemetry.Latest
 	access   *access.Control
 	log      *slog.Logger
@@ -40,27 +45,35 @@ type hub struct {
 	places    map[devices.ID]*place
 	telemetry table
 	devices   table
+	views     map[devices.ID]*place // of cameras
+	cameras   table
 
-	who       sync.Mutex // guards what follows
-	clients   map[*client]struct{}
-	addresses map[netip.Addr]int
-	closed    bool
+	who      sync.Mutex // guards what follows
+	live     *crowd     // of /live
+	watchers *crowd     // of cameras
+	closed   bool
 
 	stop chan struct{}
-	done sync.WaitGroup // the sweeper and all clients
+	done sync.WaitGroup // the sweeper and all sockets
 }
 
 func newHub(o Options, j *journal, m *meters) *hub {
 	h := &hub{
-		registry: o.Registry, latest: o.Latest, access: o.Access, log: o.Logger, now: o.Now,
+		registry: o.Registry, pictures: o.Cameras, latest: o.Latest, access: o.Access, log: o.Logger, now: o.Now,
 		meters: m, journal: j, ep: rand.Text(),
-		places:  map[devices.ID]*place{},
-		clients: map[*client]struct{}{}, addresses: map[netip.Addr]int{},
-		stop: make(chan struct{}),
+		places: map[devices.ID]*place{}, views: map[devices.ID]*place{},
+		live:     newCrowd(maxClients, maxClientsAddress, m.clients),
+		watchers: newCrowd(maxWatchers, maxWatchersAddress, m.watchers),
+		stop:     make(chan struct{}),
 	}
 	h.mu.Lock()
 	for _, d := range o.Registry.All() {
 		h.placeLocked(d)
+	}
+	if o.Cameras != nil {
+		for _, c := range o.Cameras.All() {
+			h.viewLocked(c)
+		}
 	}
 	h.mu.Unlock()
 	h.done.Go(h.sweepEverySecond)
@@ -82,13 +95,9 @@ func (h *hub) placeLocked(d devices.Device) *place {
 	}
 	if !samePoint(p.pos, d.Position) {
 		p.pos = d.Position
-		moved := func(t *table, r *row) {
-			t.touch(r)
-			r.moved = r.ver
-		}
-		moved(&h.devices, p.state)
+		h.devices.move(p.state)
 		for _, r := range p.metrics {
-			moved(&h.telemetry, r)
+			h.telemetry.move(r)
 		}
 	}
 	h.stateLocked(d.ID, p, h.now())
@@ -182,7 +191,7 @@ func (h *hub) Event(e alerts.Event) {
 	}
 	h.who.Lock()
 	defer h.who.Unlock()
-	for c := range h.clients {
+	for c := range h.live.open {
 		c.nudge()
 	}
 }
@@ -209,51 +218,46 @@ func (h *hub) sweep(now time.Time) {
 	}
 }
 
-// watermarks is where each topic stands.
-func (h *hub) watermarks() (telemetry, devices uint64) {
+// watermarks is where each state topic stands.
+func (h *hub) watermarks() map[string]uint64 {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	return h.telemetry.ver, h.devices.ver
+	return map[string]uint64{topicTelemetry: h.telemetry.ver, topicDevices: h.devices.ver, topicCameras: h.cameras.ver}
 }
 
 // room says why no further connection from addr is taken, "" when it is.
-func (h *hub) room(addr netip.Addr) string {
+func (h *hub) room(to *crowd, addr netip.Addr) string {
 	h.who.Lock()
 	defer h.who.Unlock()
-	switch {
-	case h.closed:
+	if h.closed {
 		return "closing"
-	case len(h.clients) >= maxClients:
-		return "full"
-	case h.addresses[addr] >= maxClientsAddress:
-		return "address_full"
 	}
-	return ""
+	return to.full(addr)
 }
 
-// join registers a client; false when the hub is closing or full by now.
-func (h *hub) join(c *client) bool {
+// join registers a socket; false when the hub is closing or full by now.
+func (h *hub) join(to *crowd, c *socket) bool {
 	h.who.Lock()
 	defer h.who.Unlock()
-	if h.closed || len(h.clients) >= maxClients || h.addresses[c.addr] >= maxClientsAddress {
+	if h.closed || to.full(c.addr) != "" {
 		return false
 	}
-	h.clients[c] = struct{}{}
-	h.addresses[c.addr]++
+	to.open[c] = struct{}{}
+	to.addresses[c.addr]++
 	h.done.Add(1)
-	h.meters.clients.Inc()
+	to.gauge.Inc()
 	return true
 }
 
-// leave is called once by a client whose goroutines have ended.
-func (h *hub) leave(c *client) {
+// leave is called once by a socket whose goroutines have ended.
+func (h *hub) leave(from *crowd, c *socket) {
 	h.who.Lock()
-	delete(h.clients, c)
-	if h.addresses[c.addr]--; h.addresses[c.addr] == 0 {
-		delete(h.addresses, c.addr)
+	delete(from.open, c)
+	if from.addresses[c.addr]--; from.addresses[c.addr] == 0 {
+		delete(from.addresses, c.addr)
 	}
 	h.who.Unlock()
-	h.meters.clients.Dec()
+	from.gauge.Dec()
 	h.done.Done()
 }
 
@@ -261,9 +265,11 @@ func (h *hub) leave(c *client) {
 func (h *hub) revoke(r access.Revoked) {
 	h.who.Lock()
 	defer h.who.Unlock()
-	for c := range h.clients {
-		if r.Hits(c.who) {
-			c.finish(closeLoginEnded, "login_ended")
+	for _, crowd := range [...]*crowd{h.live, h.watchers} {
+		for c := range crowd.open {
+			if r.Hits(c.who) {
+				c.finish(closeLoginEnded, "login_ended")
+			}
 		}
 	}
 }
@@ -276,8 +282,10 @@ func (h *hub) Close() {
 		return
 	}
 	h.closed = true
-	for c := range h.clients {
-		c.finish(closeGoingAway, "")
+	for _, crowd := range [...]*crowd{h.live, h.watchers} {
+		for c := range crowd.open {
+			c.finish(closeGoingAway, "")
+		}
 	}
 	h.who.Unlock()
 	close(h.stop)
@@ -286,16 +294,19 @@ func (h *hub) Close() {
 
 // meters are the face's counters.
 type meters struct {
-	clients prometheus.Gauge
-	dropped *prometheus.CounterVec // reason
-	refused *prometheus.CounterVec // where, reason
-	render  prometheus.Histogram   // seconds
+	clients  prometheus.Gauge
+	watchers prometheus.Gauge
+	dropped  *prometheus.CounterVec // reason
+	refused  *prometheus.CounterVec // where, reason
+	render   prometheus.Histogram   // seconds
 }
 
 func newMeters(r prometheus.Registerer) *meters {
 	m := &meters{
 		clients: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "ioc_live_clients", Help: "Open live connections."}),
+			Name: "ioc_live_clients", Help: "Open connections of /live."}),
+		watchers: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "ioc_live_watchers", Help: "Open live sockets of cameras."}),
 		dropped: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "ioc_live_dropped_total", Help: "Live connections that the server ended, by reason."}, []string{"reason"}),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -308,6 +319,7 @@ func newMeters(r prometheus.Registerer) *meters {
 		return m
 	}
 	m.clients = register(r, m.clients)
+	m.watchers = register(r, m.watchers)
 	m.dropped = register(r, m.dropped)
 	m.refused = register(r, m.refused)
 	m.render = register(r, m.render)

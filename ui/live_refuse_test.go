@@ -63,10 +63,10 @@ func TestLiveBounds(t *testing.T) {
 	w := newWorld(t)
 	h := w.s.hub
 	addr := netip.MustParseAddr("192.0.2.1")
-	clients := make([]*client, 0, maxClients)
+	clients := make([]*socket, 0, maxClients)
 	add := func(a netip.Addr) bool {
-		c := &client{hub: h, addr: a}
-		ok := h.join(c)
+		c := &socket{hub: h, addr: a}
+		ok := h.join(h.live, c)
 		if ok {
 			clients = append(clients, c)
 		}
@@ -77,7 +77,7 @@ func TestLiveBounds(t *testing.T) {
 			t.Fatal("refused too early")
 		}
 	}
-	if add(addr) || h.room(addr) != "address_full" {
+	if add(addr) || h.room(h.live, addr) != "address_full" {
 		t.Fatal("an address has no bound")
 	}
 	for i := 0; len(clients) < maxClients; i++ {
@@ -85,7 +85,7 @@ func TestLiveBounds(t *testing.T) {
 			t.Fatal("refused too early")
 		}
 	}
-	if add(netip.MustParseAddr("203.0.113.1")) || h.room(netip.MustParseAddr("203.0.113.1")) != "full" {
+	if add(netip.MustParseAddr("203.0.113.1")) || h.room(h.live, netip.MustParseAddr("203.0.113.1")) != "full" {
 		t.Fatal("the hub has no bound")
 	}
 	_, res, err := w.tokenOf(access.Viewer).dial()
@@ -93,9 +93,9 @@ func TestLiveBounds(t *testing.T) {
 		t.Fatal(err, res)
 	}
 	for _, c := range clients {
-		h.leave(c)
+		h.leave(h.live, c)
 	}
-	if len(h.addresses) != 0 {
+	if len(h.live.addresses) != 0 {
 		t.Fatal("addresses are remembered for ever")
 	}
 	w.tokenOf(access.Viewer).listen()
@@ -173,7 +173,7 @@ func TestLiveBadMessages(t *testing.T) {
 		{`{"op":"sub","id":"a","topic":"telemetry","bbox":[107,9,106,11]}`, "a", "bad_message"},
 		{`{"op":"view","id":"a","bbox":[106,9,107,11]}`, "a", "unknown_id"},
 		{`{"op":"unsub","id":"a"}`, "a", "unknown_id"},
-		{`{"op":"sub","id":"a","topic":"cameras"}`, "a", "not_available"},
+		{`{"op":"sub","id":"a","topic":"incidents"}`, "a", "not_available"},
 		{`{"op":"sub","id":"a","topic":"weather"}`, "a", "unknown_topic"},
 		{`{"op":"sub","id":"a","topic":"alarms","bbox":[106,9,107,11]}`, "a", "bad_message"},
 	} {

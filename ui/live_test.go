@@ -347,7 +347,7 @@ func TestHeartbeatAndRenderLag(t *testing.T) {
 			t.Fatal(err)
 		}
 		if f.Op == "hb" {
-			if f.TS == 0 || f.WM["telemetry"] != seq || len(f.WM) != 3 {
+			if f.TS == 0 || f.WM["telemetry"] != seq || len(f.WM) != 4 {
 				t.Fatalf("%+v", f)
 			}
 			break

@@ -16,6 +16,7 @@ import (
 const (
 	topicTelemetry = "telemetry"
 	topicDevices   = "devices"
+	topicCameras   = "cameras"
 	topicAlarms    = "alarms"
 )
 

@@ -38,9 +38,12 @@ var permissions = map[string]access.Permission{
 	"DELETE /api/v1/devices/{id}":           access.Administer,
 	"POST /api/v1/devices/{id}/credentials": access.Administer,
 
-	"GET /api/v1/cameras":         access.ViewCameras,
-	"GET /api/v1/cameras/{id}":    access.ViewCameras,
-	"GET /api/v1/cameras/near":    access.ViewCameras,
+	"GET /api/v1/cameras":      access.ViewCameras,
+	"GET /api/v1/cameras/{id}": access.ViewCameras,
+	"GET /api/v1/cameras/near": access.ViewCameras,
+
+	"GET /api/v1/cameras/{id}/live": access.ViewCameras,
+
 	"POST /api/v1/cameras":        access.Administer, // and ViewCameras, as all that write here
 	"PUT /api/v1/cameras/{id}":    access.Administer,
 	"PATCH /api/v1/cameras/{id}":  access.Administer,

@@ -15,7 +15,6 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"cuulong/alerts"
 	"cuulong/devices"
@@ -120,15 +119,15 @@ func (s *Server) build(need map[string]access.Permission) error {
 	s.alarmRoutes()
 	s.cameraRoutes()
 
-	scrape := promhttp.HandlerFor(s.o.Metrics, promhttp.HandlerOpts{ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelError)})
 	for pattern, h := range map[string]http.HandlerFunc{
 		"/":                     s.servePage,
 		"GET /base/{file}":      s.serveBase,
 		"GET /healthz":          func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "ok") },
 		"GET /readyz":           s.serveReady,
-		"GET /metrics":          scrape.ServeHTTP,
+		"GET /metrics":          s.serveMetrics(),
 		"GET /live":             s.serveLive,
 		"GET /api/openapi.json": s.serveOpenAPI,
+		routeCameraLive:         s.serveCameraLive,
 		"/api/":                 s.serveNoRoute,
 	} {
 		s.routes.HandleFunc(pattern, h)
@@ -225,6 +224,9 @@ func (s *Server) Event(e alerts.Event) { s.hub.Event(e) }
 
 // DeviceChanged tells the hub that the registry changed.
 func (s *Server) DeviceChanged(c devices.Change) { s.hub.Changed(c) }
+
+// CameraChanged tells the hub what happened to a camera.
+func (s *Server) CameraChanged(c video.Change) { s.hub.CameraChanged(c) }
 
 // Close ends live connections with 1001, and waits for them, a few seconds at most.
 func (s *Server) Close() error {

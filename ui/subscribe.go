@@ -3,6 +3,8 @@ package ui
 import (
 	"slices"
 	"time"
+
+	"cuulong/ui/access"
 )
 
 // handle does what the client asked.
@@ -58,11 +60,17 @@ func (w *writer) subscribe(m message) {
 		}
 		w.subscribeLog(s, m.from)
 		return
-	case "cameras", "incidents":
+	case topicCameras:
+		if !w.c.who.May(access.ViewCameras) {
+			w.fail(m.id, "forbidden", "this log-in sees no cameras")
+			return
+		}
+		s.table = &h.cameras
+	case "incidents":
 		w.fail(m.id, "not_available", "this topic is not available yet")
 		return
 	default:
-		w.fail(m.id, "unknown_topic", "telemetry, devices or alarms")
+		w.fail(m.id, "unknown_topic", "telemetry, devices, cameras or alarms")
 		return
 	}
 	s.box = m.box

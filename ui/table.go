@@ -17,11 +17,11 @@ const (
 	compactOver = 1024
 )
 
-// place is a device as the tables see it. Guarded by hub.mu.
+// place is a device or a camera as the tables see it. Guarded by hub.mu.
 type place struct {
 	pos     *geo.Point
-	metrics map[string]*row // of the telemetry table
-	state   *row            // of the devices table
+	metrics map[string]*row // of the telemetry table; a camera has none
+	state   *row            // of the devices or the cameras table
 }
 
 // row is one key of a state topic. Guarded by hub.mu, but enc: readers fill it.
@@ -92,6 +92,12 @@ func (t *table) touch(r *row) {
 	}
 }
 
+// move notes that r's place changed.
+func (t *table) move(r *row) {
+	t.touch(r)
+	r.moved = r.ver
+}
+
 // add makes a row, or brings a deleted one back, so that one key never has two
 // rows in the log; the caller fills and touches it.
 func (t *table) add(key string, at *place) *row {
@@ -100,7 +106,7 @@ func (t *table) add(key string, at *place) *row {
 		return &row{key: key, at: at}
 	}
 	delete(t.dead, key)
-	r.at, r.gone = at, false
+	r.at, r.gone, r.text = at, false, "" // as if new: whatever it says next is a change
 	return r
 }
 

@@ -3,6 +3,8 @@ package ui
 import (
 	"bytes"
 	"context"
+	"maps"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -10,6 +12,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"cuulong/geo"
+	"cuulong/ui/access"
 )
 
 // writer is a client's own view: what it subscribed to and how far it was told.
@@ -106,7 +109,7 @@ func (w *writer) step(now time.Time) (busy bool) {
 	if !now.Before(w.ping) {
 		w.ping = now.Add(pingEvery)
 		if err := w.c.conn.WriteControl(websocket.PingMessage, nil, now.Add(goodbye)); err != nil {
-			w.c.finish(websocket.CloseAbnormalClosure, "")
+			w.c.finish(closeNobody, "")
 			return false
 		}
 	}
@@ -266,12 +269,14 @@ func (w *writer) stepLog(s *sub) bool {
 func (w *writer) heartbeat() {
 	h := w.c.hub
 	// Each heartbeat is use of the session, and looks whether it still stands.
-	if _, ok := h.access.Renew(w.c.who); !ok {
-		w.c.finish(closeLoginEnded, "login_ended")
+	if !w.c.renew(access.Read) {
 		return
 	}
-	tel, dev := h.watermarks()
-	wm := map[string]uint64{topicTelemetry: tel, topicDevices: dev, topicAlarms: h.journal.seq()}
+	wm := h.watermarks()
+	wm[topicAlarms] = h.journal.seq()
+	if !w.c.who.May(access.ViewCameras) {
+		delete(wm, topicCameras)
+	}
 	told := map[string]bool{}
 	for _, s := range w.subs {
 		if !told[s.topic] || s.seq < wm[s.topic] {
@@ -282,7 +287,7 @@ func (w *writer) heartbeat() {
 	f := []byte(`{"op":"hb","ts":`)
 	f = strconv.AppendInt(f, h.now().UnixMilli(), 10)
 	f = append(f, `,"wm":{`...)
-	for i, t := range [...]string{topicAlarms, topicDevices, topicTelemetry} {
+	for i, t := range slices.Sorted(maps.Keys(wm)) {
 		if i > 0 {
 			f = append(f, ',')
 		}
