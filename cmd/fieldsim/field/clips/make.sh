@@ -25,6 +25,12 @@ for cam in cam-1 cam-2 cam-3 cam-4 cam-5 cam-6; do
     -bsf:v 'filter_units=remove_types=6' -f h264 "$cam.h264"
 done
 
+# What a camera shows that has lost its settings: another size in mid-stream.
+ffmpeg -v error -y -f lavfi -i "smptebars=size=320x180:rate=12:duration=2" -vf format=yuv420p \
+  -c:v libx264 -profile:v main -level 2.0 -preset veryslow -crf 34 \
+  -x264-params "keyint=12:min-keyint=12:scenecut=0:bframes=0:open-gop=0:aud=1:slices=1:repeat-headers=1:sliced-threads=0" \
+  -bsf:v 'filter_units=remove_types=6' -f h264 bars.h264
+
 # A market from afar: a murmur that swells, and a few small bells. 12 s, so that five make a minute.
 ffmpeg -v error -y \
   -f lavfi -i "anoisesrc=color=pink:amplitude=0.25:seed=9:sample_rate=16000:duration=12" \
