@@ -62,6 +62,12 @@ const (
 	Off        State = "off" // on demand, and nobody looks; or deleted
 )
 
+// Codes of a state beside those of rtsp.
+const (
+	KeyMissing rtsp.Code = "key_missing" // the stored URL cannot be opened: its key is missing, or another one
+	Deleted    rtsp.Code = "deleted"
+)
+
 // Status is a camera's state, since when, and why if it is not live.
 type Status struct {
 	State State     `json:"state" enum:"connecting,live,retrying,off"`

@@ -1,0 +1,201 @@
+package video
+
+import (
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+const maxURL = 2048 // bytes
+
+// parseAddress reads a camera's URL. why, if not empty, says what is wrong
+// without a word of the URL: net/url's own errors repeat it, password and all.
+func parseAddress(text string) (u *url.URL, why string) {
+	text = strings.TrimSpace(text)
+	switch {
+	case text == "":
+		return nil, "is missing"
+	case len(text) > maxURL:
+		return nil, "must be at most 2048 bytes"
+	case !utf8.ValidString(text) || strings.IndexFunc(text, func(r rune) bool { return unicode.IsControl(r) || unicode.IsSpace(r) }) >= 0:
+		return nil, "must be UTF-8 text without spaces and control characters"
+	}
+	u, err := url.Parse(text)
+	const form = "must be rtsp://[user:password@]host[:port]/path, with % escapes for / ? # @ : in user and password"
+	switch {
+	case err != nil || u.Opaque != "":
+		return nil, form
+	case u.Scheme == "rtsps":
+		return nil, "must begin with rtsp://; RTSP over TLS is not supported"
+	case u.Scheme != "rtsp" || u.Hostname() == "" || strings.Contains(text, "#"):
+		return nil, form
+	}
+	if strings.HasSuffix(u.Host, ":") {
+		u.Host = strings.TrimSuffix(u.Host, ":")
+	}
+	if port := u.Port(); port != "" {
+		if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
+			return nil, "must have a port from 1 to 65535"
+		}
+	}
+	u.Host = strings.ToLower(u.Host)
+	return u, ""
+}
+
+// hidden stands where a secret is.
+const hidden = "*"
+
+// shown is u as anybody may see it: without user and password, and with the
+// values of parameters that cameras take secrets by hidden.
+func shown(u *url.URL) string {
+	pieces := split(u)
+	for i, p := range pieces {
+		if cut := secretAt(p); cut >= 0 {
+			pieces[i] = p[:cut] + hidden
+		}
+	}
+	return "rtsp://" + u.Host + strings.Join(pieces, "")
+}
+
+// split cuts path and query before each separator, so that its pieces join again.
+func split(u *url.URL) []string {
+	rest := u.EscapedPath()
+	if u.RawQuery != "" || u.ForceQuery {
+		rest += "?" + u.RawQuery
+	}
+	var pieces []string
+	for rest != "" {
+		end := strings.IndexAny(rest[1:], "/?&;")
+		if end < 0 {
+			return append(pieces, rest)
+		}
+		pieces = append(pieces, rest[:end+1])
+		rest = rest[end+1:]
+	}
+	return pieces
+}
+
+// secretWords make a parameter's name suspicious wherever they stand in it:
+// authToken, access_token, userName.
+var secretWords = []string{"user", "usr", "pass", "pwd", "token", "auth", "key", "secret", "login", "account", "cred", "sign"}
+
+// secretAt is where the value of a secret parameter begins in a piece of path
+// or query, or -1. All that follows in the piece counts as value: in
+// "user=a_password=b_channel=1" nobody can tell what belongs to the password.
+func secretAt(piece string) int {
+	name := 0
+	for i := 0; i < len(piece); i++ {
+		width := 0
+		switch {
+		case piece[i] == '=':
+			width = 1
+		case strings.HasPrefix(piece[i:], "%3D"), strings.HasPrefix(piece[i:], "%3d"):
+			width = 3
+		default:
+			continue
+		}
+		plain, err := url.PathUnescape(piece[name:i])
+		if err != nil {
+			return i + width // not to be read: not to be shown
+		}
+		plain = strings.ToLower(plain)
+		for _, word := range secretWords {
+			if strings.Contains(plain, word) {
+				return i + width
+			}
+		}
+		i += width - 1
+		name = i + 1
+	}
+	return -1
+}
+
+// complete fills what given leaves out or shows hidden from stored: user and
+// password, and the values behind hidden. That is granted while scheme, host and port
+// stay, so that no stored secret is sent elsewhere. "rtsp://@host" says that
+// there are no credentials. stored is nil for a new camera; lost says that there
+// is a stored URL which cannot be opened.
+func complete(given, stored *url.URL, lost bool) (full *url.URL, why string) {
+	copied := *given
+	full = &copied
+	if full.User != nil && full.User.Username() == "" {
+		if password, _ := full.User.Password(); password != "" {
+			return nil, "has a password without a user"
+		}
+	}
+	pieces := split(given)
+	stars := false
+	for _, p := range pieces {
+		if cut := secretAt(p); cut >= 0 && p[cut:] == hidden {
+			stars = true
+		}
+	}
+	same := stored != nil && sameHost(given, stored)
+	switch {
+	case stars && lost:
+		return nil, "must be given whole: the stored one cannot be opened"
+	case stars && !same:
+		return nil, "must be given whole: a value shown as * is kept only while scheme, host and port stay"
+	case given.User == nil && lost:
+		return nil, "must be given whole, with user and password (rtsp://@host for none): the stored one cannot be opened"
+	case given.User == nil && stored != nil && stored.User != nil && !same:
+		return nil, "must be given with user and password (rtsp://@host for none): the stored ones are kept only while scheme, host and port stay"
+	}
+	if given.User == nil && same {
+		full.User = stored.User
+	}
+	if full.User != nil && full.User.Username() == "" {
+		full.User = nil
+	}
+	if stars {
+		if !restore(pieces, split(stored)) {
+			return nil, "shows * for a value that is not stored"
+		}
+		again, bad := parseAddress("rtsp://" + full.Host + strings.Join(pieces, ""))
+		if bad != "" {
+			return nil, bad
+		}
+		again.User = full.User
+		full = again
+	}
+	return full, ""
+}
+
+// restore puts each hidden value's piece back from the stored URL's pieces, in order.
+func restore(pieces, stored []string) bool {
+	for i, p := range pieces {
+		cut := secretAt(p)
+		if cut < 0 || p[cut:] != hidden {
+			continue
+		}
+		found := false
+		for j, s := range stored {
+			// The separator before it may differ where parameters moved.
+			if at := secretAt(s); at >= 0 && s[1:at] == p[1:cut] {
+				pieces[i] = p[:1] + s[1:]
+				stored[j] = " "
+				found = true
+				break
+			}
+		}
+		if !found {
+			return false
+		}
+	}
+	return true
+}
+
+func sameHost(a, b *url.URL) bool {
+	return a.Scheme == b.Scheme && strings.EqualFold(hostPort(a), hostPort(b))
+}
+
+func hostPort(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = "554" // RFC 2326 §3.2
+	}
+	return net.JoinHostPort(u.Hostname(), port)
+}

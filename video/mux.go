@@ -1,0 +1,212 @@
+package video
+
+import (
+	"bytes"
+	"time"
+
+	"cuulong/video/fmp4"
+	"cuulong/video/rtsp"
+)
+
+const (
+	videoTrack = 1 // track IDs of the stream
+	soundTrack = 2
+
+	soundLost   = time.Second      // without sound the stream becomes pictures only
+	soundSettle = 10 * time.Second // before it comes back
+	maxSound    = 64 << 10         // bytes of sound between two pictures
+	maxFrames   = 128
+
+	baselineProfile = 66 // H.264 §A.2.1: no B slices
+)
+
+// mux turns a session's access units into fragments of one stream. It is owned
+// by the camera's supervisor and lives as long as the camera, so that output time
+// rises over all sessions.
+type mux struct {
+	meters *meters
+	tracks []rtsp.Track
+
+	video timeline
+	seq   uint32
+	muted bool      // the camera announced sound and sent none
+	deaf  bool      // its sound cannot be described, in this session
+	epoch time.Time // units' arrival counts from here
+
+	stream    *Stream
+	sps, pps  []byte // of stream
+	withSound bool   // stream has sound
+	changed   time.Time
+	waiting   bool // for a key frame
+
+	shownAt   time.Time // arrival, wall time and place of the last picture
+	shownWall time.Time
+	shownPTS  int64
+
+	sound      soundline
+	heard      time.Time // when sound came last
+	frames     []fmp4.Sample
+	ends       []int  // of the frames in soundBytes
+	soundBytes []byte // reused
+
+	samples []fmp4.Sample // reused
+}
+
+// begin starts a session.
+func (m *mux) begin(tracks []rtsp.Track, now time.Time) {
+	m.tracks = tracks
+	m.stream, m.sps, m.pps = nil, nil, nil
+	m.waiting, m.deaf = true, false
+	m.changed, m.heard = time.Time{}, time.Time{}
+	m.shownAt = time.Time{}
+	m.clearSound()
+	if len(tracks) > 1 {
+		m.sound.begin(tracks[1].ClockRate, tracks[1].SampleRate)
+		if !m.muted {
+			m.heard = now // it is believed until a second has gone without
+		}
+	}
+}
+
+// push takes one unit. ok tells that it became out, the next to publish.
+func (m *mux) push(u *rtsp.Unit) (out unit, ok bool) {
+	if u.Track != 0 {
+		m.listen(u)
+		return unit{}, false
+	}
+	if u.Lost && !m.waiting {
+		// What was lost is gone before this unit; a key frame does without it.
+		m.meters.drop(damaged, 1)
+		m.waiting = true
+	}
+	if u.Key {
+		m.waiting = !m.describe(u)
+	} else if !m.waiting && !m.same(u) {
+		m.waiting = true // new parameter sets begin with a key frame
+	}
+	if m.waiting {
+		m.meters.drop(noKey, 1)
+		m.clearSound()
+		return unit{}, false
+	}
+	dts, cts, duration, _ := m.video.place(u.PTS, u.Key)
+	m.samples = append(m.samples[:0], fmp4.Sample{Track: videoTrack, DTS: dts, CTS: cts, Duration: duration, Key: u.Key, Data: u.Data})
+	if m.withSound {
+		m.samples = append(m.samples, m.takeSound()...)
+	}
+	m.seq++
+	size := fmp4.FragmentSize(m.samples)
+	if size > ringBytes {
+		m.meters.drop(damaged, 1)
+		m.waiting = true
+		m.clearSound()
+		return unit{}, false
+	}
+	out = unit{
+		fragment: fmp4.AppendFragment(make([]byte, 0, size), m.seq, m.samples),
+		stream:   m.stream, dts: dts, at: u.Received.Sub(m.epoch), key: u.Key,
+	}
+	m.clearSound()
+	m.shownAt, m.shownWall, m.shownPTS = u.Received, u.Wall, int64(dts)+int64(cts)
+	return out, true
+}
+
+func (m *mux) same(u *rtsp.Unit) bool {
+	return m.stream != nil && equal(u.SPS, m.sps) && equal(u.PPS, m.pps)
+}
+
+// equal compares parameter sets, which are mostly the same slice.
+func equal(a, b []byte) bool {
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0]) || bytes.Equal(a, b)
+}
+
+// describe sees to it that the stream is what begins with this key frame. It is
+// false where the key frame cannot be begun with.
+func (m *mux) describe(u *rtsp.Unit) bool {
+	sound := len(m.tracks) > 1 && !m.deaf && !m.heard.IsZero() && u.Received.Sub(m.heard) <= soundLost
+	if sound && !m.withSound && m.stream != nil && u.Received.Sub(m.changed) < soundSettle {
+		sound = false
+	}
+	if m.same(u) && sound == m.withSound {
+		return true
+	}
+	if len(u.SPS) == 0 || len(u.PPS) == 0 {
+		return false // nothing to describe it by yet
+	}
+	picture, err := rtsp.ParseSPS(u.SPS)
+	if err != nil {
+		m.meters.drop(damaged, 1)
+		return false
+	}
+	tracks := []fmp4.Track{{ID: videoTrack, Timescale: videoRate,
+		AVC: &fmp4.AVC{SPS: u.SPS, PPS: u.PPS, Width: picture.Width, Height: picture.Height}}}
+	if sound {
+		t := m.tracks[1]
+		tracks = append(tracks, fmp4.Track{ID: soundTrack, Timescale: uint32(t.SampleRate),
+			AAC: &fmp4.AAC{Config: t.Config, SampleRate: t.SampleRate, Channels: t.Channels}})
+	}
+	head, err := fmp4.AppendInit(nil, tracks)
+	if err != nil && sound {
+		sound, m.deaf = false, true
+		tracks = tracks[:1]
+		head, err = fmp4.AppendInit(nil, tracks)
+	}
+	if err != nil {
+		m.meters.drop(damaged, 1)
+		return false
+	}
+	if !m.same(u) {
+		m.video.begin(m.tracks[0].ClockRate, picture.FPS, picture.Profile == baselineProfile)
+	}
+	m.muted = len(m.tracks) > 1 && !sound
+	m.stream = &Stream{Codecs: fmp4.Codecs(tracks), Width: picture.Width, Height: picture.Height, Init: head}
+	m.sps, m.pps, m.withSound, m.changed = u.SPS, u.PPS, sound, u.Received
+	return true
+}
+
+// listen takes a frame of sound; it leaves with the next picture.
+func (m *mux) listen(u *rtsp.Unit) {
+	if u.Track != 1 || len(m.tracks) < 2 {
+		return
+	}
+	m.heard = u.Received
+	if !m.withSound || m.waiting || m.stream == nil || m.shownAt.IsZero() {
+		return
+	}
+	// Where the pictures are now: by the camera's clock for both if it says so
+	// and that is likely, else by arrival.
+	since := u.Received.Sub(m.shownAt)
+	if !u.Wall.IsZero() && !m.shownWall.IsZero() {
+		if by := u.Wall.Sub(m.shownWall); (by - since).Abs() < 2*time.Second {
+			since = by
+		}
+	}
+	want := (m.shownPTS + int64(since)*9/100_000) * m.sound.rate / videoRate // 90,000 ticks are 1e9 ns
+	if len(m.soundBytes)+len(u.Data) > maxSound || len(m.frames) >= maxFrames {
+		m.meters.drop(clock, 1)
+		return
+	}
+	dts, ok := m.sound.place(u.PTS, want)
+	if !ok {
+		m.meters.drop(clock, 1)
+		return
+	}
+	m.soundBytes = append(m.soundBytes, u.Data...)
+	m.ends = append(m.ends, len(m.soundBytes))
+	m.frames = append(m.frames, fmp4.Sample{Track: soundTrack, DTS: dts, Duration: frameSamples, Key: true})
+}
+
+// takeSound gives the frames since the last picture their data, which may have
+// moved while they were gathered.
+func (m *mux) takeSound() []fmp4.Sample {
+	begin := 0
+	for i, end := range m.ends {
+		m.frames[i].Data = m.soundBytes[begin:end]
+		begin = end
+	}
+	return m.frames
+}
+
+func (m *mux) clearSound() {
+	m.frames, m.ends, m.soundBytes = m.frames[:0], m.ends[:0], m.soundBytes[:0]
+}

@@ -1,0 +1,223 @@
+package video
+
+import "math"
+
+// videoRate is the ticks a second of the pictures' output time, and of RTP time
+// for every video codec (RFC 6184 §8.2.1).
+const videoRate = 90_000
+
+const (
+	shortestTicks = videoRate / 120 // bounds of a picture's declared duration
+	longestTicks  = videoRate
+	assumedTicks  = videoRate / 25 // while nothing is known
+	maxDepth      = 8              // pictures of reordering; encoders use 4 at most
+	gapsKept      = 16
+)
+
+// timeline turns the times of a camera's pictures into those of the stream: a
+// decoding time (DTS) that rises strictly, whatever comes, and a signed offset
+// from it to the time of showing.
+//
+// RTP says when to show a picture, not when to decode it. Pictures come in order
+// of decoding; so the DTS of the n-th is the n-th smallest showing time, delayed by as many
+// pictures (the depth) as the encoder reorders. The depth is learned when a time first goes back.
+//
+// A browser wants a key frame where the DTS jumps by more than twice the
+// duration that the last picture declared; so larger steps of the camera's
+// clock are shortened to just below, and jumps are bridged. The zero value is
+// not ready; begin is called first.
+type timeline struct {
+	rate     int64 // the camera's ticks a second
+	inOrder  bool  // the profile has no reordering: a time that goes back is a jump
+	depth    int
+	top      [maxDepth + 1]int64 // the largest showing times since the last jump, largest first
+	n        int                 // of top; 0: the next picture begins anew
+	key      int64               // showing time of the last key frame; what follows is shown after it
+	decoding int64               // DTS of the last picture in the camera's time
+	offset   int64               // from the camera's time to ours
+
+	started  bool
+	last     int64 // output DTS
+	duration int64 // that the last picture declared
+
+	gaps [gapsKept]int64 // the last steps of DTS
+	gap  int             // where the next goes
+}
+
+// begin starts a session: the camera's clock begins anew, ours goes on.
+// fps 0 is not known.
+func (t *timeline) begin(rate, fps int, inOrder bool) {
+	t.rate, t.inOrder = int64(rate), inOrder
+	if rate <= 0 {
+		t.rate = videoRate
+	}
+	t.depth, t.n = 0, 0
+	t.gaps = [gapsKept]int64{}
+	if fps > 0 {
+		t.gaps[0], t.gap = min(max(int64(videoRate/fps), shortestTicks), longestTicks), 1
+	}
+}
+
+// place gives the next picture its output times, in ticks of videoRate.
+// jumped tells that the camera's clock did.
+func (t *timeline) place(pts int64, key bool) (dts uint64, cts int32, duration uint32, jumped bool) {
+	p := t.scale(pts)
+	jumped = t.n > 0 && t.jump(p, key)
+	var out int64
+	if t.n == 0 || jumped {
+		out = t.anew(p)
+	} else {
+		out = t.next(p)
+	}
+	if key {
+		t.key = p
+	}
+	t.started, t.last, t.duration = true, out, t.longest()
+	// Far beyond what any encoder reorders, but the field has 32 bits.
+	const far = 10 * videoRate
+	offset := min(max(p+t.offset-out, -far, -out), far)
+	return uint64(out), int32(offset), uint32(t.duration), jumped
+}
+
+// scale brings the camera's ticks to ours. Beyond 2^44 ticks, 6 years, time wraps.
+func (t *timeline) scale(pts int64) int64 {
+	pts %= 1 << 44
+	if t.rate == videoRate {
+		return pts
+	}
+	return pts/t.rate*videoRate + pts%t.rate*videoRate/t.rate
+}
+
+// jump tells whether p cannot belong to the pictures before it.
+func (t *timeline) jump(p int64, key bool) bool {
+	newest := t.top[0]
+	if p >= newest {
+		return p-newest > longestTicks*int64(t.depth+1)
+	}
+	// An IDR picture and all after it are shown after all before it (H.264 §8.2.1).
+	return key || t.inOrder || newest-p > longestTicks || p <= t.key || t.later(p) > maxDepth
+}
+
+// later counts the pictures that came before p and are shown after it.
+func (t *timeline) later(p int64) int {
+	k := 0
+	for k < t.n && t.top[k] > p {
+		k++
+	}
+	return k
+}
+
+// anew begins at p, one declared duration after what was.
+func (t *timeline) anew(p int64) int64 {
+	t.top[0], t.n = p, 1
+	t.key = math.MinInt64
+	step := t.longest()
+	t.decoding = p - int64(t.depth)*step
+	out := int64(0)
+	if t.started {
+		// The step must suit what was declared last, which may have been less.
+		out = t.last + min(step, 2*t.duration-1)
+	}
+	t.offset = out - t.decoding
+	return out
+}
+
+// next goes on to p.
+func (t *timeline) next(p int64) int64 {
+	k := t.later(p)
+	t.depth = max(t.depth, k)
+	if t.n < len(t.top) {
+		t.n++
+	}
+	if k < t.n {
+		copy(t.top[k+1:t.n], t.top[k:t.n-1])
+		t.top[k] = p
+	}
+	decoding := t.top[min(t.depth, t.n-1)]
+	if missing := t.depth - (t.n - 1); missing > 0 {
+		decoding -= int64(missing) * t.longest() // the first pictures have nobody before them
+	}
+	step := decoding - t.decoding
+	if step > 0 {
+		t.decoding = decoding
+		if step <= longestTicks {
+			t.gaps[t.gap%gapsKept] = max(step, shortestTicks)
+			t.gap = (t.gap + 1) % gapsKept
+		}
+	}
+	out := decoding + t.offset
+	if out <= t.last {
+		return t.last + 1 // while the depth is learned, or the camera repeats a time
+	}
+	if most := t.last + 2*t.duration - 1; out > most {
+		t.offset -= out - most
+		out = most
+	}
+	return out
+}
+
+// longest is the duration to declare: the longest of the last steps. Too long
+// is harmless, too short is a gap that stops a player.
+func (t *timeline) longest() int64 {
+	longest := int64(0)
+	for _, g := range t.gaps {
+		longest = max(longest, g)
+	}
+	if longest == 0 {
+		return assumedTicks
+	}
+	return longest
+}
+
+// frameSamples is how many samples a frame of AAC holds (ISO/IEC 14496-3 §4.5.2.1.1).
+const frameSamples = 1024
+
+// soundline gives frames of sound their output times, in samples: one after the
+// other without gap, kept beside the pictures.
+type soundline struct {
+	clock, rate int64 // ticks a second of the camera's sound time, and of ours
+
+	running bool
+	pts     int64 // of the last frame, in samples of the camera's time
+	offset  int64 // from there to ours
+	next    int64 // where the next frame may begin
+}
+
+func (s *soundline) begin(clock, rate int) {
+	was := s.rate
+	s.clock, s.rate = int64(max(clock, 1)), int64(max(rate, 1))
+	s.running = false
+	if was != 0 {
+		s.next = s.next/was*s.rate + (s.next%was*s.rate+was-1)/was
+	}
+}
+
+// place gives a frame its time. want is where the pictures' time would have it,
+// in samples. ok is false where there is no place for it.
+func (s *soundline) place(pts, want int64) (dts uint64, ok bool) {
+	p := pts % (1 << 40)
+	p = p/s.clock*s.rate + p%s.clock*s.rate/s.clock
+	at := p + s.offset
+	drift := at - want
+	// A step of its own clock, or too far from the pictures to be heard with them.
+	if step := p - s.pts; !s.running || step <= 0 || step > s.rate || drift > s.rate*3/10 || drift < -s.rate*3/10 {
+		at = want
+		if near := s.next - at; near > 0 && near < s.rate*3/10 {
+			at = s.next
+		}
+		s.offset = at - p
+		s.running = true
+	}
+	s.pts = p
+	switch late := s.next - at; {
+	case late > frameSamples/2:
+		return 0, false
+	case late > -frameSamples/2:
+		at = s.next // rounding, and clocks in milliseconds
+	}
+	if at < 0 {
+		return 0, false
+	}
+	s.next = at + frameSamples
+	return uint64(at), true
+}
