@@ -25,7 +25,7 @@ const HANDSHAKE_MS = 8000;
 /** A picture that ran for so long has earned a fresh start of the back-off. */
 const EARNED_MS = 5000;
 
-export type Phase = 'connecting' | 'live' | 'stalled' | 'retrying' | 'unplayable' | 'forbidden' | 'off';
+export type Phase = 'connecting' | 'live' | 'stalled' | 'lost' | 'unplayable' | 'forbidden' | 'off';
 export interface View {
   phase: Phase;
   /** Since when, Unix ms: of the phase; when stalled, of the picture. */
@@ -191,7 +191,7 @@ export class Player {
     this.begun = false;
     this.tries = 0;
     const since = m.since ?? now;
-    if (m.state === 'retrying') this.enter('retrying', since, m.code, m.why);
+    if (m.state === 'retrying') this.enter('lost', since, m.code, m.why);
     else this.enter('connecting', since);
   }
 
@@ -228,8 +228,8 @@ export class Player {
     const now = Date.now();
     if (!this.brokenAt) this.brokenAt = now;
     if (this.tries > 0 || (this.view.phase !== 'live' && this.view.phase !== 'stalled')) {
-      if (this.view.phase === 'retrying') this.set({ code: 'server', why: undefined });
-      else this.enter('retrying', this.view.phase === 'connecting' ? this.view.since : this.brokenAt, 'server');
+      if (this.view.phase === 'lost') this.set({ code: 'server', why: undefined });
+      else this.enter('lost', this.view.phase === 'connecting' ? this.view.since : this.brokenAt, 'server');
     }
     this.again(this.backoff());
   }
