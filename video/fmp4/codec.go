@@ -92,7 +92,9 @@ func spsFormat(sps []byte) (pixelFormat, error) {
 	default:
 		return pixelFormat{}, nil
 	}
-	r := bitReader{b: sps[4:], escaped: true}
+	// Of all legal values none puts two zero bytes in a row here, so there is no
+	// emulation prevention (§7.4.1) to undo.
+	r := bitReader{b: sps[4:]}
 	r.golomb() // seq_parameter_set_id
 	chroma := r.golomb()
 	if chroma == 3 {
@@ -138,31 +140,18 @@ var audioRates = [15]int{96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050,
 // bitReader reads bits, most significant first. After the end it gives zeros
 // and says so by short.
 type bitReader struct {
-	b       []byte
-	at      int // bits read of b[0]
-	zeros   int // zero bytes just before b[0]
-	escaped bool
-	short   bool
+	b     []byte
+	at    int // bits read
+	short bool
 }
 
 func (r *bitReader) bit() uint32 {
-	// ITU-T H.264 §7.4.1: the 3 of 00 00 03 is not part of the payload.
-	if r.escaped && r.at == 0 && r.zeros >= 2 && len(r.b) > 0 && r.b[0] == 3 {
-		r.b, r.zeros = r.b[1:], 0
-	}
-	if len(r.b) == 0 {
+	if r.at>>3 >= len(r.b) {
 		r.short = true
 		return 0
 	}
-	v := r.b[0] >> (7 - r.at) & 1
-	if r.at++; r.at == 8 {
-		if r.b[0] == 0 {
-			r.zeros++
-		} else {
-			r.zeros = 0
-		}
-		r.b, r.at = r.b[1:], 0
-	}
+	v := r.b[r.at>>3] >> (7 - r.at&7) & 1
+	r.at++
 	return uint32(v)
 }
 
