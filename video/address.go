@@ -33,9 +33,7 @@ func parseAddress(text string) (u *url.URL, why string) {
 	case u.Scheme != "rtsp" || u.Hostname() == "" || strings.Contains(text, "#"):
 		return nil, form
 	}
-	if strings.HasSuffix(u.Host, ":") {
-		u.Host = strings.TrimSuffix(u.Host, ":")
-	}
+	u.Host = strings.TrimSuffix(u.Host, ":")
 	if port := u.Port(); port != "" {
 		if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
 			return nil, "must have a port from 1 to 65535"

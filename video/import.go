@@ -261,10 +261,11 @@ func (l *line) camera(before *record) (cam Camera, faults devices.FieldErrors) {
 	}
 	place("lon", &cam.Position.Lon)
 	place("lat", &cam.Position.Lat)
-	for column, into := range map[string]**float64{"bearing": &cam.Bearing, "view_deg": &cam.ViewDeg} {
-		if _, has := l.cells[column]; has {
-			*into = number(column, column)
-		}
+	if _, has := l.cells["bearing"]; has {
+		cam.Bearing = number("bearing", "bearing")
+	}
+	if _, has := l.cells["view_deg"]; has {
+		cam.ViewDeg = number("view_deg", "view_deg")
 	}
 	if kind, has := l.cells["kind"]; has {
 		cam.Kind = Kind(strings.ToLower(kind))
