@@ -124,13 +124,6 @@ func (f *fields) u32() uint32 {
 	return 0
 }
 
-func (f *fields) u64() uint64 {
-	if v := f.bytes(8); v != nil {
-		return be.Uint64(v)
-	}
-	return 0
-}
-
 // full reads the head of a FullBox.
 func (f *fields) full() (version uint8, flags uint32) {
 	v := f.u32()
