@@ -89,9 +89,9 @@ func (in *inlet) admit(p *rtp.Packet, received time.Time) (fresh, gap bool) {
 	return true, gap
 }
 
-// emit queues a unit and hands it what is known of time and loss.
+// emit queues a unit and tells it what is known of the camera's clock and of loss.
 func (in *inlet) emit(u Unit) {
-	u.Track, u.Received, u.Wall, u.Lost = in.track, in.received, in.clock.wallOf(u.PTS), in.lost
+	u.Track, u.Wall, u.Lost = in.track, in.clock.wallOf(u.PTS), in.lost
 	in.lost = false
 	in.ready = append(in.ready, u)
 }

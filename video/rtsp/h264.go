@@ -256,13 +256,14 @@ func (a *h264Assembler) late() {
 	a.damage()
 }
 
-// extra takes a NAL unit that is no slice.
+// extra takes a NAL unit that is no slice. A second set of parameters in one
+// picture stays where it came: decoders read it there, and a Unit names one.
 func (a *h264Assembler) extra(typ byte, nal []byte) {
 	switch {
 	case typ == nalSPS:
 		nal = trimParameters(nal)
-		again := a.sawSPS
-		if a.sawSPS = true; bytes.Equal(nal, a.sps) || !usableSPS(nal) {
+		news, again := differs(nal, a.sps, &a.sawSPS, usableSPS)
+		if !news {
 			return
 		}
 		if !again {
@@ -271,8 +272,8 @@ func (a *h264Assembler) extra(typ byte, nal []byte) {
 		}
 	case typ == nalPPS:
 		nal = trimParameters(nal)
-		again := a.sawPPS
-		if a.sawPPS = true; bytes.Equal(nal, a.pps) || !usablePPS(nal) {
+		news, again := differs(nal, a.pps, &a.sawPPS, usablePPS)
+		if !news {
 			return
 		}
 		if a.pps == nil || a.sawSPS && !again || samePPS(nal, a.pps) {
@@ -282,11 +283,20 @@ func (a *h264Assembler) extra(typ byte, nal []byte) {
 	case typ >= nalDelimiter && typ <= nalFiller, typ == 0, typ > nalLast:
 		return // delimiters, ends and filling mean nothing in a file
 	}
-	// A second set of parameters in one picture stays where it came: decoders read
-	// it there, and a Unit names one set.
 	if !a.ended && a.room(len(nal)) {
 		a.append(nal)
 	}
+}
+
+// differs tells whether a parameter set is usable and not the one in force, and
+// whether the picture had one before.
+func differs(nal, inForce []byte, saw *bool, usable func([]byte) bool) (news, again bool) {
+	same := bytes.Equal(nal, inForce)
+	if !same && !usable(nal) {
+		return false, *saw
+	}
+	again, *saw = *saw, true
+	return !same, again
 }
 
 // replace puts a parameter set in force: at once, or with the next picture when
