@@ -92,6 +92,17 @@ type LogConfig struct {
 	Format string `yaml:"format"`
 }
 
+// videoAllow is video.allow as networks; faults has told those that are none.
+func (c *Config) videoAllow() []netip.Prefix {
+	var out []netip.Prefix
+	for _, cidr := range c.Video.Allow {
+		if p, err := netip.ParsePrefix(strings.TrimSpace(cidr)); err == nil {
+			out = append(out, p.Masked())
+		}
+	}
+	return out
+}
+
 // The two modes differ in defaults alone.
 const (
 	loopbackHTTP = "localhost:8080" // both loopbacks, see listen

@@ -16,7 +16,7 @@ import (
 )
 
 // dataVersion is the layout of the data folder that this ioc writes:
-// VERSION, LOCK, records.db, series/.
+// VERSION, LOCK, records.db, series/, keys/.
 const dataVersion = 1
 
 // dataDir is an opened data folder.
@@ -53,6 +53,9 @@ func (d *dataDir) close() { d.lock.Close() }
 
 // series is the folder of the embedded engine.
 func (d *dataDir) series() string { return filepath.Join(d.path, "series") }
+
+// keys is the folder of what opens the sealed parts of the records.
+func (d *dataDir) keys() string { return filepath.Join(d.path, "keys") }
 
 // checkVersion stamps a new folder and refuses one that a newer ioc has written.
 func checkVersion(path string) error {

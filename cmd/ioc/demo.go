@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"time"
 
 	"cuulong/alerts"
@@ -14,6 +15,7 @@ import (
 	"cuulong/geo"
 	"cuulong/telemetry"
 	"cuulong/telemetry/tsdb"
+	"cuulong/video"
 )
 
 // demoPast is how much history a new demo begins with.
@@ -87,6 +89,36 @@ func (p *demoProvince) rules(ctx context.Context, engine *alerts.Engine) error {
 		}
 	}
 	return nil
+}
+
+// film serves the demo's cameras on a port of their own and registers them as
+// somebody else's would be. The func returned ends them.
+func (p *demoProvince) film(ctx context.Context, log *slog.Logger, cameras *video.Cameras) (stop func(), err error) {
+	server, err := field.NewCameraServer(field.CameraOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("demo cameras: %w", err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("demo cameras: %w", err)
+	}
+	go func() {
+		if err := server.Serve(l); err != nil {
+			log.Error("the demo's cameras stopped", "err", err)
+		}
+	}()
+	stop = func() { closing(log, "demo cameras", server.Close) }
+	for _, c := range field.Cameras(l.Addr().String()) {
+		_, err := cameras.Create(ctx, c)
+		if errors.Is(err, video.ErrExists) {
+			_, err = cameras.Update(ctx, c) // known from an earlier demo in this folder, on another port
+		}
+		if err != nil {
+			stop()
+			return nil, fmt.Errorf("demo camera %s: %w", c.ID, err)
+		}
+	}
+	return stop, nil
 }
 
 // speak lets the field talk to our own broker until ctx ends.

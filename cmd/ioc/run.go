@@ -23,6 +23,7 @@ import (
 	"cuulong/telemetry/tsdb"
 	"cuulong/ui"
 	"cuulong/ui/access"
+	"cuulong/video"
 )
 
 // An orderly stop takes less than 5 s, whoever is connected: the edge and the
@@ -82,6 +83,15 @@ func run(ctx context.Context, cfg Config, o runOptions) error {
 	if err != nil {
 		return err
 	}
+	// Judgement, cameras and face come below: each tells the face, and the face asks them.
+	var face *ui.Server
+	cameras, err := video.Open(ctx, db, video.Options{
+		Keys: dir.keys(), Allow: cfg.videoAllow(), Logger: log, Metrics: metrics,
+		OnChange: func(c video.Change) { face.CameraChanged(c) },
+	})
+	if err != nil {
+		return err
+	}
 
 	// Series.
 	series, err := tsdb.Open(dir.series(), tsdb.Options{Logger: log, Metrics: metrics})
@@ -103,8 +113,7 @@ func run(ctx context.Context, cfg Config, o runOptions) error {
 		registry.Heard(ob.Device, time.UnixMilli(ob.Seen))
 	}
 
-	// Judgement and face. The engine tells the face, the face asks the engine.
-	var face *ui.Server
+	// Judgement and face.
 	engine, err := alerts.Open(ctx, db, alerts.Options{
 		Registry: registry, Atlas: atlas, Latest: latest, Logger: log, Metrics: metrics,
 		OnEvent: func(e alerts.Event) { face.Event(e) },
@@ -132,7 +141,7 @@ func run(ctx context.Context, cfg Config, o runOptions) error {
 		return err
 	}
 	face, err = ui.New(ui.Options{
-		Access: control, Registry: registry, Atlas: atlas, Latest: latest, Store: series, Alerts: engine,
+		Access: control, Registry: registry, Atlas: atlas, Latest: latest, Store: series, Alerts: engine, Cameras: cameras,
 		DB: db, Logger: log, Metrics: metrics, Ready: series.Err, Version: versionText(), Demo: o.demo,
 		MQTTAddr: mqttListeners[0].Addr().String(), Locale: cfg.Locale,
 	})
@@ -151,6 +160,14 @@ func run(ctx context.Context, cfg Config, o runOptions) error {
 	late, stopLate := context.WithCancel(context.WithoutCancel(ctx)) // ends after the edge is drained
 	defer stopLate()
 	running.Go(func() { _ = control.Run(late) })
+	if o.demo {
+		stopFilming, err := province.film(ctx, log, cameras)
+		if err != nil {
+			return err
+		}
+		defer stopFilming()
+	}
+	running.Go(func() { _ = cameras.Run(late) })
 	if cfg.Alerts.Enabled {
 		running.Go(func() {
 			if err := engine.Run(late); err != nil && !errors.Is(err, context.Canceled) {
