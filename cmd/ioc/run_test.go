@@ -30,19 +30,22 @@ func serveHere(t *testing.T, dir string, demo bool) Addrs {
 	return addrs
 }
 
-func startHere(t *testing.T, dir string, demo bool) (Addrs, func()) {
+// startHere runs it until the func returned is called; change may have a last word on how.
+func startHere(t *testing.T, dir string, demo bool, change ...func(*Config, *runOptions)) (Addrs, func()) {
 	t.Helper()
 	cfg := defaults(demo)
 	cfg.DataDir, cfg.HTTP.Addr, cfg.MQTT.Addr = dir, "127.0.0.1:0", "127.0.0.1:0"
 	cfg.adminPassword = testPassword
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, ended := make(chan Addrs, 1), make(chan error, 1)
-	go func() {
-		ended <- run(ctx, cfg, runOptions{
-			demo: demo, logger: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
-			out: io.Discard, ready: func(a Addrs) { ready <- a },
-		})
-	}()
+	o := runOptions{
+		demo: demo, logger: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
+		out: io.Discard, ready: func(a Addrs) { ready <- a },
+	}
+	for _, f := range change {
+		f(&cfg, &o)
+	}
+	go func() { ended <- run(ctx, cfg, o) }()
 	stop := func() {
 		cancel()
 		if err := <-ended; err != nil {
