@@ -11,6 +11,7 @@ const (
 	longestTicks  = videoRate
 	assumedTicks  = videoRate / 25 // while nothing is known
 	maxDepth      = 8              // pictures of reordering; encoders use 4 at most
+	unlearned     = 8              // steps to declare while reordering is not learned
 	gapsKept      = 16
 )
 
@@ -40,8 +41,9 @@ type timeline struct {
 	last     int64 // output DTS
 	duration int64 // that the last picture declared
 
-	gaps [gapsKept]int64 // the last steps of DTS
-	gap  int             // where the next goes
+	gaps  [gapsKept]int64 // the last steps of DTS
+	gap   int             // where the next goes
+	usual int64           // the last of them, or what the parameter sets said
 }
 
 // begin starts a session: the camera's clock begins anew, ours goes on.
@@ -53,8 +55,16 @@ func (t *timeline) begin(rate, fps int, inOrder bool) {
 	}
 	t.depth, t.n = 0, 0
 	t.gaps = [gapsKept]int64{}
+	step := int64(assumedTicks)
 	if fps > 0 {
-		t.gaps[0], t.gap = min(max(int64(videoRate/fps), shortestTicks), longestTicks), 1
+		step = min(max(int64(videoRate/fps), shortestTicks), longestTicks)
+		t.gaps[0] = step
+	}
+	t.gap, t.usual = 1, step
+	if !inOrder {
+		// Until the depth is learned, the picture after the first may be many
+		// steps ahead of it: those reordered before it follow.
+		t.gaps[0] = min(unlearned*step, longestTicks)
 	}
 }
 
@@ -107,11 +117,11 @@ func (t *timeline) later(p int64) int {
 	return k
 }
 
-// anew begins at p, one declared duration after what was.
+// anew begins at p, one usual step after what was.
 func (t *timeline) anew(p int64) int64 {
 	t.top[0], t.n = p, 1
 	t.key = math.MinInt64
-	step := t.longest()
+	step := t.usual
 	t.decoding = p - int64(t.depth)*step
 	out := int64(0)
 	if t.started {
@@ -135,13 +145,14 @@ func (t *timeline) next(p int64) int64 {
 	}
 	decoding := t.top[min(t.depth, t.n-1)]
 	if missing := t.depth - (t.n - 1); missing > 0 {
-		decoding -= int64(missing) * t.longest() // the first pictures have nobody before them
+		decoding -= int64(missing) * t.usual // the first pictures have nobody before them
 	}
 	step := decoding - t.decoding
 	if step > 0 {
 		t.decoding = decoding
 		if step <= longestTicks {
-			t.gaps[t.gap%gapsKept] = max(step, shortestTicks)
+			t.usual = max(step, shortestTicks)
+			t.gaps[t.gap] = t.usual
 			t.gap = (t.gap + 1) % gapsKept
 		}
 	}
