@@ -221,7 +221,7 @@ type feed struct {
 	gop   int // pictures between key frames
 	size  int // bytes of a picture
 	sps   func(number int) []byte
-	last  int                      // number of the last picture; 0: goes on
+	last  int                          // number of the last picture; 0: goes on
 	hook  func(packet []byte) [][]byte // sees every packet
 }
 
