@@ -41,6 +41,7 @@ type wire struct {
 	br  *bufio.Reader
 	seq uint16
 
+	status  int      // answered last
 	reports [][]byte // interleaved frames of the client
 }
 
@@ -100,7 +101,7 @@ func (s *scriptedCamera) serve(w *wire) {
 		if r.method == "TEARDOWN" {
 			return
 		}
-		if r.method == "PLAY" && s.play != nil {
+		if r.method == "PLAY" && w.status == 200 && s.play != nil {
 			s.play(w)
 		}
 	}
@@ -156,6 +157,7 @@ func (w *wire) read() *request {
 
 // answer writes a response raw, as lines are given; one that is "" ends the head.
 func (w *wire) answer(r *request, status int, lines ...string) {
+	w.status = status
 	text := "RTSP/1.0 " + strconv.Itoa(status) + " Whatever\r\nCSeq: " + r.header.get("CSeq") + "\r\n"
 	head := true
 	for _, line := range lines {

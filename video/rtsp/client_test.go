@@ -1,0 +1,438 @@
+package rtsp
+
+import (
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pion/rtcp"
+	"github.com/pion/rtp"
+)
+
+// A requestLog keeps the requests that a camera saw, in order.
+type requestLog struct {
+	mu  sync.Mutex
+	all []*request
+}
+
+func (l *requestLog) add(r *request) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.all = append(l.all, r)
+}
+
+func (l *requestLog) methods() (names []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, r := range l.all {
+		names = append(names, r.method)
+	}
+	return names
+}
+
+// logged makes a camera note every request before it does what it would.
+func logged(s *scriptedCamera) *requestLog {
+	l := &requestLog{}
+	do := s.on
+	s.on = map[string]func(*wire, *request){}
+	for _, method := range []string{"OPTIONS", "DESCRIBE", "SETUP", "PLAY", "TEARDOWN", "GET_PARAMETER", "SET_PARAMETER"} {
+		s.on[method] = func(w *wire, r *request) {
+			l.add(r)
+			if do[method] != nil {
+				do[method](w, r)
+			} else {
+				s.usual(w, r)
+			}
+		}
+	}
+	return l
+}
+
+func TestHandshake(t *testing.T) {
+	ended := make(chan struct{})
+	camera := &scriptedCamera{sdp: testSDP + testAudio}
+	camera.on = map[string]func(*wire, *request){
+		"DESCRIBE": func(w *wire, r *request) {
+			w.answer(r, 200, "Content-Base: rtsp://admin:"+secret+"@10.0.0.1/live/", "Content-Length: "+strconv.Itoa(len(camera.sdp)), "", camera.sdp)
+		},
+		"SETUP": func(w *wire, r *request) {
+			// The camera has its own idea of channels, and of spelling.
+			to := "6-7"
+			if strings.HasSuffix(r.url, "track2") {
+				to = "4"
+			}
+			w.answer(r, 200, "session:  a$b.C ; Timeout = 40", "transport: rtp/avp/tcp;unicast;interleaved="+to+";ssrc=1;mode=\"PLAY\"")
+		},
+		"TEARDOWN": func(w *wire, r *request) { close(ended) },
+	}
+	camera.play = func(w *wire) { w.write(w.picture(6) + w.picture(6)) }
+	log := logged(camera)
+	u := camera.start(t)
+	u.User = url.UserPassword("u", "p")
+	u.RawQuery = "channel=1"
+	s := open(t, u, quick)
+	readPicture(t, s)
+	if s.keepAlive != 20*time.Second {
+		t.Errorf("keep-alive every %v of a session of 40 s", s.keepAlive)
+	}
+	if n := len(s.Tracks()); n != 2 {
+		t.Errorf("%d tracks", n)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	<-ended
+
+	host := "rtsp://" + u.Host
+	want := []string{
+		"OPTIONS " + host + "/cam?channel=1", "DESCRIBE " + host + "/cam?channel=1",
+		"SETUP " + host + "/live/track1", "SETUP " + host + "/live/track2", "PLAY " + host + "/live/", "TEARDOWN " + host + "/live/",
+	}
+	var got []string
+	for i, r := range log.all {
+		got = append(got, r.method+" "+r.url)
+		if r.cseq() != i+1 {
+			t.Errorf("request %d has number %d", i+1, r.cseq())
+		}
+		if id := r.header.get("Session"); (i > 2) != (id == "a$b.C") {
+			t.Errorf("%s has session %q", got[i], id)
+		}
+		if r.header.get("Authorization") != "" {
+			t.Errorf("%s has credentials nobody asked for", got[i])
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("requests\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if v := log.all[4].header.get("Range"); v != "npt=0.000-" {
+		t.Errorf("range %q", v)
+	}
+	if v := log.all[2].header.get("Transport"); v != "RTP/AVP/TCP;unicast;interleaved=0-1" {
+		t.Errorf("transport %q", v)
+	}
+}
+
+// A camera that will not give its sound is still seen.
+func TestSoundIsNotNeeded(t *testing.T) {
+	camera := &scriptedCamera{sdp: testSDP + testAudio, play: (*wire).stream}
+	camera.on = map[string]func(*wire, *request){"SETUP": func(w *wire, r *request) {
+		if strings.HasSuffix(r.url, "track2") {
+			w.answer(r, 454)
+			return
+		}
+		camera.usual(w, r)
+	}}
+	s := open(t, camera.start(t), quick)
+	readPicture(t, s)
+	if n := len(s.Tracks()); n != 1 {
+		t.Errorf("%d tracks", n)
+	}
+}
+
+func TestRedirectIsFollowed(t *testing.T) {
+	for _, location := range []string{"/other?x=1", "rtsp://HOST/other?x=1", "rtsp://user:" + secret + "@HOST/other?x=1"} {
+		camera := &scriptedCamera{play: (*wire).stream}
+		camera.on = map[string]func(*wire, *request){"DESCRIBE": func(w *wire, r *request) {
+			if strings.HasSuffix(r.url, "/cam") {
+				w.answer(r, 302, "Location: "+strings.ReplaceAll(location, "HOST", w.nc.LocalAddr().String()))
+				return
+			}
+			camera.usual(w, r)
+		}}
+		log := logged(camera)
+		u := camera.start(t)
+		readPicture(t, open(t, u, quick))
+		if got, want := log.all[4].url, "rtsp://"+u.Host+"/other?x=1/track1"; got != want {
+			t.Errorf("%s: SETUP %s, want %s", location, got, want)
+		}
+	}
+}
+
+// Frames that come before the answer of PLAY are part of the stream.
+func TestFramesBeforeTheAnswer(t *testing.T) {
+	camera := &scriptedCamera{}
+	camera.on = map[string]func(*wire, *request){"PLAY": func(w *wire, r *request) {
+		for range 5 {
+			w.write(w.picture(0))
+		}
+		camera.usual(w, r)
+	}}
+	s := open(t, camera.start(t), quick)
+	for i := range 5 {
+		if u := readPicture(t, s); u.Lost {
+			t.Errorf("picture %d follows a loss", i)
+		}
+	}
+}
+
+// locked makes a camera want a log-in for everything, and renew its nonce after
+// every so many requests.
+func locked(s *scriptedCamera, g *guard, forget func(n int) bool) {
+	do, n, mu := s.on, 0, sync.Mutex{}
+	s.on = map[string]func(*wire, *request){}
+	for _, method := range []string{"OPTIONS", "DESCRIBE", "SETUP", "PLAY", "GET_PARAMETER"} {
+		s.on[method] = func(w *wire, r *request) {
+			mu.Lock()
+			n++
+			_, v := g.verify(r)
+			if v == granted && forget(n) {
+				v = stale
+			}
+			mu.Unlock()
+			if v != granted {
+				var h header
+				g.challenge(&h, v)
+				lines := []string{}
+				for _, value := range h.values("WWW-Authenticate") {
+					lines = append(lines, "WWW-Authenticate: "+value)
+				}
+				w.answer(r, 401, lines...)
+				return
+			}
+			if do[method] != nil {
+				do[method](w, r)
+			} else {
+				s.usual(w, r)
+			}
+		}
+	}
+}
+
+func TestLogin(t *testing.T) {
+	never := func(int) bool { return false }
+	known := func(user string) (string, bool) { return "p@ss:wörd", user == "op" }
+	t.Run("right", func(t *testing.T) {
+		camera := &scriptedCamera{play: (*wire).stream}
+		locked(camera, newGuard("cam", true, known), never)
+		log := logged(camera)
+		u := camera.start(t)
+		u.User = url.UserPassword("op", "p@ss:wörd")
+		readPicture(t, open(t, u, quick))
+		if v := log.all[1].header.get("Authorization"); !strings.Contains(v, "algorithm=SHA-256") {
+			t.Errorf("logs in by %q, though SHA-256 is offered", v)
+		}
+	})
+	t.Run("stale nonces", func(t *testing.T) {
+		camera := &scriptedCamera{play: (*wire).stream}
+		locked(camera, newGuard("cam", false, known), func(n int) bool { return n%3 == 0 })
+		u := camera.start(t)
+		u.User = url.UserPassword("op", "p@ss:wörd")
+		readPicture(t, open(t, u, quick))
+	})
+	t.Run("always stale", func(t *testing.T) {
+		camera := &scriptedCamera{}
+		locked(camera, newGuard("cam", false, known), func(int) bool { return true })
+		log := logged(camera)
+		u := camera.start(t)
+		u.User = url.UserPassword("op", "p@ss:wörd")
+		_, err := Dial(t.Context(), u, quick)
+		checkFault(t, "always stale", err, Unauthorized)
+		if n := len(log.all); n > 3 {
+			t.Errorf("%d requests", n)
+		}
+	})
+	t.Run("wrong password is sent once", func(t *testing.T) {
+		camera := &scriptedCamera{}
+		locked(camera, newGuard("cam", true, known), never)
+		log := logged(camera)
+		u := camera.start(t)
+		u.User = url.UserPassword("op", secret)
+		_, err := Dial(t.Context(), u, quick)
+		checkFault(t, "wrong password", err, Unauthorized)
+		if n := len(log.all); n != 2 {
+			t.Errorf("%d requests, want one without and one with the password", n)
+		}
+	})
+}
+
+// keepAliveCamera lives for a second without a sign, and plays until the signs
+// that are awaited have come.
+func keepAliveCamera(public string, answer func(w *wire, r *request), until func(seen []*request) bool) (*scriptedCamera, *requestLog) {
+	log := &requestLog{}
+	camera := &scriptedCamera{}
+	camera.on = map[string]func(*wire, *request){
+		"OPTIONS": func(w *wire, r *request) { w.answer(r, 200, "Public: "+public) },
+		"SETUP": func(w *wire, r *request) {
+			w.answer(r, 200, "Session: 1;timeout=1", "Transport: "+r.header.get("Transport"))
+		},
+	}
+	camera.play = func(w *wire) {
+		w.write(w.picture(0) + w.picture(0))
+		for {
+			r := w.read()
+			if r == nil || r.method == "TEARDOWN" {
+				return
+			}
+			log.add(r)
+			w.write(w.picture(0)) // the answer comes amid frames
+			answer(w, r)
+			w.write(w.picture(0))
+			if until(log.all) {
+				w.write("TEARDOWN rtsp://x/ RTSP/1.0\r\nCSeq: 1\r\n\r\n")
+			}
+		}
+	}
+	return camera, log
+}
+
+func TestKeepAlive(t *testing.T) {
+	right := func(w *wire, r *request) { w.answer(r, 200) }
+	refuse := func(status int, methods ...string) func(*wire, *request) {
+		return func(w *wire, r *request) {
+			if slices.Contains(methods, r.method) {
+				w.answer(r, status)
+				return
+			}
+			w.answer(r, 200)
+		}
+	}
+	for _, c := range []struct {
+		name, public string
+		answer       func(*wire, *request)
+		want         []string
+	}{
+		{"best", "OPTIONS, SET_PARAMETER,get_parameter", right, []string{"GET_PARAMETER", "GET_PARAMETER"}},
+		{"second", "OPTIONS, SET_PARAMETER", right, []string{"SET_PARAMETER", "SET_PARAMETER"}},
+		{"nothing offered", "", right, []string{"OPTIONS", "OPTIONS"}},
+		{"a name that only begins alike", "GET_PARAMETERS", right, []string{"OPTIONS"}},
+		{"refused", "GET_PARAMETER, SET_PARAMETER", refuse(451, "GET_PARAMETER"), []string{"GET_PARAMETER", "SET_PARAMETER", "SET_PARAMETER"}},
+		{"all refused", "GET_PARAMETER", refuse(500, "GET_PARAMETER", "OPTIONS"), []string{"GET_PARAMETER", "OPTIONS", "OPTIONS"}},
+		{"never answered", "GET_PARAMETER", func(*wire, *request) {}, []string{"GET_PARAMETER", "OPTIONS", "OPTIONS"}},
+		{"answered with a body", "GET_PARAMETER", func(w *wire, r *request) { w.answer(r, 200, "Content-Length: 4", "", "$\x00\x00\x01") },
+			[]string{"GET_PARAMETER", "GET_PARAMETER"}},
+		{"answered without a number", "GET_PARAMETER", func(w *wire, r *request) { w.write("RTSP/1.0 200 OK\r\n\r\n") },
+			[]string{"GET_PARAMETER", "GET_PARAMETER"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			camera, log := keepAliveCamera(c.public, c.answer, func(seen []*request) bool { return len(seen) == len(c.want) })
+			readFault(t, open(t, camera.start(t), quick), Ended)
+			if got := log.methods(); !slices.Equal(got, c.want) {
+				t.Errorf("signs of life %v, want %v", got, c.want)
+			}
+			for _, r := range log.all {
+				if r.header.get("Session") != "1" {
+					t.Errorf("%s without the session", r.method)
+				}
+			}
+		})
+	}
+	t.Run("a length below nothing", func(t *testing.T) {
+		t.Parallel()
+		camera, _ := keepAliveCamera("GET_PARAMETER", func(w *wire, r *request) { w.answer(r, 200, "Content-Length: -5") },
+			func([]*request) bool { return false })
+		readFault(t, open(t, camera.start(t), quick), Protocol)
+	})
+	t.Run("a new nonce", func(t *testing.T) {
+		t.Parallel()
+		g := newGuard("cam", false, func(string) (string, bool) { return "p", true })
+		first := true
+		var h header
+		g.challenge(&h, stale)
+		camera, log := keepAliveCamera("GET_PARAMETER", func(w *wire, r *request) {
+			if first {
+				first = false
+				w.answer(r, 401, "WWW-Authenticate: "+h.get("WWW-Authenticate"))
+				return
+			}
+			if _, v := g.verify(r); v != granted {
+				w.answer(r, 401)
+				return
+			}
+			w.answer(r, 200)
+		}, func(seen []*request) bool { return len(seen) == 3 })
+		u := camera.start(t)
+		u.User = url.UserPassword("u", "p")
+		readFault(t, open(t, u, quick), Ended)
+		if got := log.methods(); !slices.Equal(got, []string{"GET_PARAMETER", "GET_PARAMETER", "GET_PARAMETER"}) {
+			t.Errorf("signs of life %v", got)
+		}
+		if log.all[1].header.get("Authorization") == "" {
+			t.Error("a new nonce was not answered")
+		}
+	})
+}
+
+// What a camera asks in the midst of the stream is answered.
+func TestRequestsOfTheCamera(t *testing.T) {
+	answers := make(chan *response, 3)
+	camera := &scriptedCamera{play: func(w *wire) {
+		w.write(w.picture(0))
+		for _, method := range []string{"OPTIONS", "ANNOUNCE", "TEARDOWN"} {
+			w.write(method + " * RTSP/1.0\r\nCSeq: 70\r\n\r\n")
+			r, err := readResponse(w.br)
+			if err != nil {
+				t.Error(err)
+			}
+			answers <- r
+		}
+	}}
+	readFault(t, open(t, camera.start(t), quick), Ended)
+	for _, want := range []int{200, 501, 200} {
+		if r := <-answers; r == nil || r.status != want || r.cseq() != 70 {
+			t.Errorf("answer %+v, want %d", r, want)
+		}
+	}
+}
+
+// Cameras get receiver reports that tell what was lost.
+func TestReceiverReport(t *testing.T) {
+	var rc receiver
+	rc.channels, rc.clockRate, rc.payloadType, rc.assembler = channels{4, 5}, 90000, 96, nothing{}
+	if rc.report(time.Now()) != nil {
+		t.Error("a report before any packet")
+	}
+	start := time.Unix(1_800_000_000, 0)
+	for i := range 100 {
+		if i%4 != 3 { // a quarter is lost
+			rc.packet(rtpPacket(uint16(65500+i), uint32(i)*3600, "\x65x"), start.Add(time.Duration(i)*40*time.Millisecond))
+		}
+	}
+	rc.packet(rtpPacket(65500+100-65536, 100*3600, "\x65x"), start.Add(4*time.Second))
+	rc.control(append([]byte("\x80\xc8\x00\x06\x00\x00\xca\xfe\x11\x22\x33\x44\x55\x66\x77\x88"), make([]byte, 12)...), start.Add(4*time.Second))
+	frame := rc.report(start.Add(6 * time.Second))
+	if frame[0] != '$' || frame[1] != 5 || int(frame[2])<<8|int(frame[3]) != len(frame)-4 {
+		t.Fatalf("frame %x", frame)
+	}
+	packets, err := rtcp.Unmarshal(frame[4:])
+	if err != nil || len(packets) != 2 {
+		t.Fatalf("%v, %v", packets, err)
+	}
+	got := packets[0].(*rtcp.ReceiverReport).Reports[0]
+	want := rtcp.ReceptionReport{
+		SSRC: 0xcafe, FractionLost: 25 * 256 / 101, TotalLost: 25, LastSequenceNumber: 65600,
+		LastSenderReport: 0x33445566, Delay: 2 * 65536,
+	}
+	if got != want {
+		t.Errorf("report %+v, want %+v", got, want)
+	}
+}
+
+// nothing is an assembler that makes nothing.
+type nothing struct{ assembler }
+
+func (nothing) push(*rtp.Packet, time.Time) {}
+func (nothing) report(*rtcp.SenderReport)   {}
+
+// Close from another goroutine ends a Read that waits.
+func TestCloseEndsRead(t *testing.T) {
+	camera := &scriptedCamera{play: func(w *wire) { w.write(w.picture(0)) }}
+	s := open(t, camera.start(t), quick)
+	readPicture(t, s)
+	ended := make(chan error)
+	go func() {
+		_, err := s.Read()
+		ended <- err
+	}()
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	checkFault(t, "Read", <-ended, Ended)
+	if err := s.Close(); err != nil {
+		t.Errorf("second Close: %v", err)
+	}
+}
