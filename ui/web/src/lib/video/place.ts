@@ -24,8 +24,8 @@ export function bearing(a: Position, b: Position): number {
   return ((Math.atan2(y, x) * 180) / Math.PI + 360) % 360;
 }
 
-/** A camera so far from an alarm tells nothing of it. */
-export const NEAR_M = 5000;
+/** A camera so far from an alarm tells the wall nothing of it. */
+export const NEAR_M = 2500;
 /** Farther than this a place is too small in the picture to be made out. */
 export const SEES_M = 1000;
 /** Closer than this a position is the camera's own: its bearing cuts nothing off. */
@@ -46,8 +46,8 @@ export interface Watching {
   alarm?: Alarm;
   /** From the camera to that alarm, metres. */
   distance?: number;
-  /** The first camera of its alarm: it wears the frame. */
-  first?: boolean;
+  /** It shows the alarm's own place: it wears the frame. */
+  framed?: boolean;
 }
 
 const byGroup = new Intl.Collator('vi', { numeric: true });
@@ -63,9 +63,9 @@ export function mosaicOrder(cameras: Iterable<Camera>, alarms: readonly Alarm[],
       .filter((n) => n.distance <= NEAR_M)
       .sort((a, b) => Number(b.sees) - Number(a.sees) || a.distance - b.distance)
       .slice(0, 2);
-    near.forEach(({ camera, distance }, i) => {
+    near.forEach(({ camera, distance, sees }, i) => {
       rest.delete(camera.id);
-      out.push({ camera, alarm, distance, first: i === 0 });
+      out.push({ camera, alarm, distance, framed: i === 0 && (sees || distance <= SEES_M) });
     });
   }
   for (const camera of rest.values()) out.push({ camera });

@@ -21,6 +21,9 @@ export const RETRY_MAX_MS = 15_000;
 /** What cannot change by itself soon is asked again this seldom. */
 export const SLOW_MS = 60_000;
 const TICK_MS = 250;
+/** A tick so late is the page held up, not the picture. */
+const LATE_MS = 1000;
+const DELAY_TOLD_MS = 1000;
 const HANDSHAKE_MS = 8000;
 /** A picture that ran for so long has earned a fresh start of the back-off. */
 const EARNED_MS = 5000;
@@ -72,6 +75,8 @@ export class Player {
   private liveAt = 0;
   private brokenAt = 0;
   private restartAt = 0;
+  private tickedAt = 0;
+  private delayAt = 0;
   private init = false; // the next binary message is an init segment
   private begun = false;
   private tries = 0;
@@ -261,6 +266,9 @@ export class Player {
 
   private readonly watch = (): void => {
     const now = Date.now();
+    const late = now - this.tickedAt - TICK_MS;
+    if (this.tickedAt && late > LATE_MS) this.playedAt += late;
+    this.tickedAt = now;
     if (this.hidden) {
       if (this.ws && now - this.hiddenAt >= HIDDEN_MS) this.pause();
       return;
@@ -269,9 +277,12 @@ export class Player {
     const moved = s.played > this.played;
     this.played = s.played;
     if (moved && this.begun) this.progress(now);
-    // An age that flickers by tenths is not read: it is told once a second.
-    const delay = s.behind === undefined ? undefined : Math.round((s.behind + (now - this.mediaAt) / 1000) * 10) / 10;
-    this.set({ picture: s.picture, ...(this.view.phase === 'live' && Math.floor(now / 1000) !== Math.floor((now - TICK_MS) / 1000) ? { delay } : {}) });
+    this.set({ picture: s.picture });
+    if (this.view.phase === 'live' && s.behind !== undefined && now - this.delayAt >= DELAY_TOLD_MS) {
+      // An age that flickers by tenths is not read: it is told once a second.
+      this.delayAt = now;
+      this.set({ delay: Math.round((s.behind + (now - this.mediaAt) / 1000) * 10) / 10 });
+    }
     this.judge(now);
   };
 
