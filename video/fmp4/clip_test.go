@@ -2,6 +2,7 @@ package fmp4
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"os"
@@ -9,13 +10,16 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
+	"time"
 )
 
 // run runs a tool that must succeed and say nothing on standard error.
 func run(t *testing.T, name string, args ...string) []byte {
 	t.Helper()
 	var out, said bytes.Buffer
-	c := exec.CommandContext(t.Context(), name, args...)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	c := exec.CommandContext(ctx, name, args...)
 	c.Stdout, c.Stderr = &out, &said
 	if err := c.Run(); err != nil || said.Len() > 0 {
 		t.Fatalf("%s %v: %v\n%s", name, args, err, said.String())
@@ -141,6 +145,7 @@ func samplesAre(t *testing.T, path, stream string, samples []Sample) {
 }
 
 func TestFFmpegsFragmentsAreRead(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name string
 		more []string
@@ -174,6 +179,7 @@ func TestFFmpegsFragmentsAreRead(t *testing.T) {
 }
 
 func TestWhatIsWrittenPlays(t *testing.T) {
+	t.Parallel()
 	for _, sound := range []bool{false, true} {
 		t.Run("sound "+strconv.FormatBool(sound), func(t *testing.T) {
 			source := makeClip(t, sound)
