@@ -1,5 +1,5 @@
 // Command fieldsim is the field in a box: a province that speaks, load with a
-// ledger, and the audit of a store against it.
+// ledger, the audit of a store against it, cameras, and viewers of them.
 package main
 
 import (
@@ -15,6 +15,8 @@ type commands struct {
 	Province provinceCmd `cmd:"" help:"Register a simulated province over the HTTP API and speak for it until interrupted."`
 	Load     loadCmd     `cmd:"" help:"Publish as many observations as asked for and measure their acknowledgement."`
 	Audit    auditCmd    `cmd:"" help:"Hold what a store holds against a load's ledger: acknowledged within stored within sent, equal values, none twice."`
+	Cameras  camerasCmd  `cmd:"" help:"Serve simulated cameras over RTSP until interrupted."`
+	Viewers  viewersCmd  `cmd:"" help:"Look at a camera over the live socket, many at once, and print what was seen as a line of JSON."`
 }
 
 func main() {

@@ -1,11 +1,15 @@
 package main
 
 import (
+	"context"
 	"net"
 	"net/url"
 	"testing"
+	"time"
 
 	"github.com/alecthomas/kong"
+
+	"cuulong/cmd/fieldsim/field"
 )
 
 func parse(t *testing.T, args ...string) (commands, error) {
@@ -30,7 +34,11 @@ func TestDefaultsAreLoopback(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, addr := range []string{c.Province.Broker, l.Load.Broker, host(t, c.Province.API), host(t, l.Load.API)} {
+	cams, err := parse(t, "cameras")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, addr := range []string{c.Province.Broker, l.Load.Broker, host(t, c.Province.API), host(t, l.Load.API), cams.Cameras.Addr} {
 		h, _, err := net.SplitHostPort(addr)
 		if err != nil || !net.ParseIP(h).IsLoopback() {
 			t.Errorf("%q: %v", addr, err)
@@ -55,7 +63,17 @@ func TestFlags(t *testing.T) {
 	if err != nil || c.Province.Tide != 60 || c.Province.Faults.Late != 0.1 || c.Province.Propose {
 		t.Errorf("%+v, %v", c.Province, err)
 	}
-	for _, bad := range [][]string{{}, {"audit"}, {"load", "--qos", "two"}, {"province", "--tides", "2"}} {
+	c, err = parse(t, "cameras", "--count", "50", "--fault-jump", "1h", "--fault-sdp", "lone", "--faulty", "cam-1,cam-2", "--stamp")
+	if err != nil || c.Cameras.Count != 50 || c.Cameras.Faults != (field.CameraFaults{Jump: time.Hour, SDP: "lone"}) ||
+		len(c.Cameras.Faulty) != 2 || !c.Cameras.Stamp {
+		t.Errorf("%+v, %v", c.Cameras, err)
+	}
+	c, err = parse(t, "viewers", "--camera", "cam-1", "--count", "200", "--for", "5s")
+	if err != nil || c.Viewers.Camera != "cam-1" || c.Viewers.Count != 200 || c.Viewers.For != 5*time.Second {
+		t.Errorf("%+v, %v", c.Viewers, err)
+	}
+	for _, bad := range [][]string{{}, {"audit"}, {"load", "--qos", "two"}, {"province", "--tides", "2"}, {"viewers"},
+		{"cameras", "--fault-sdp", "none"}, {"cameras", "--clip", "not-there.h264"}} {
 		if _, err := parse(t, bad...); err == nil {
 			t.Errorf("%v was taken", bad)
 		}
@@ -63,7 +81,22 @@ func TestFlags(t *testing.T) {
 	if err := (provinceCmd{}).Run(t.Context()); err == nil {
 		t.Error("registered without a token")
 	}
+	if err := (viewersCmd{}).Run(t.Context()); err == nil {
+		t.Error("looked without a token")
+	}
 	if err := (loadCmd{}).Run(t.Context()); err == nil {
 		t.Error("loaded without credentials")
+	}
+}
+
+// Cameras serve until they are interrupted, and then leave nothing behind.
+func TestCamerasServeUntilInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(100*time.Millisecond, cancel)
+	if err := (camerasCmd{Addr: "127.0.0.1:0"}).Run(ctx); err != nil {
+		t.Error(err)
+	}
+	if err := (camerasCmd{Addr: "127.0.0.1:0", Clip: "main.go", FPS: 25}).Run(t.Context()); err == nil {
+		t.Error("a text was played")
 	}
 }
