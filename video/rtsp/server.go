@@ -39,10 +39,10 @@ type ServerOptions struct {
 // Bounds of what clients may take.
 const (
 	maxConnections  = 512
-	helloTimeout    = 10 * time.Second // for each request before a session is set up
-	writeTimeout    = 4 * time.Second  // for what is sent at once; then a client is too slow
-	socketBuffer    = 512 << 10        // bytes the kernel holds for a client that does not read
-	defaultLife     = 60 * time.Second
+	helloTimeout    = 10 * time.Second      // for each request before a session is set up
+	writeTimeout    = 4 * time.Second       // for what is sent at once; then a client is too slow
+	defaultLife     = 60 * time.Second      // of a session that nothing is heard of
+	socketBuffer    = 512 << 10             // bytes the kernel holds for a client that does not read
 	acceptRetry     = 50 * time.Millisecond // after an accept that failed for want of descriptors
 	maxFailedLogins = 8                     // on one connection
 )
@@ -52,6 +52,9 @@ type Server struct {
 	o     ServerOptions
 	guard *guard // nil: all may
 	log   *slog.Logger
+
+	maxConnections       int // these as above; tests have less patience
+	hello, writePatience time.Duration
 
 	ctx  context.Context // ends with the server
 	stop context.CancelFunc
@@ -68,7 +71,11 @@ func NewServer(o ServerOptions) *Server {
 	if o.Timeout <= 0 {
 		o.Timeout = defaultLife
 	}
-	s := &Server{o: o, log: o.Logger, listeners: map[net.Listener]struct{}{}, conns: map[net.Conn]struct{}{}}
+	s := &Server{
+		o: o, log: o.Logger,
+		maxConnections: maxConnections, hello: helloTimeout, writePatience: writeTimeout,
+		listeners: map[net.Listener]struct{}{}, conns: map[net.Conn]struct{}{},
+	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -116,7 +123,7 @@ func (s *Server) Serve(l net.Listener) error {
 func (s *Server) take(c net.Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || len(s.conns) >= maxConnections {
+	if s.closed || len(s.conns) >= s.maxConnections {
 		c.Close()
 		return
 	}

@@ -77,7 +77,7 @@ func (s *Server) serve(conn net.Conn) {
 // patience is how long the next request may take.
 func (c *session) patience() time.Duration {
 	if c.id == "" {
-		return helloTimeout
+		return c.server.hello
 	}
 	return c.server.o.Timeout + c.server.o.Timeout/4 // keep-alive is late at times
 }
@@ -117,11 +117,11 @@ func (c *session) respond(r *request, a *response) error {
 	return c.send(a.appendTo(nil))
 }
 
-// send writes all of b, or fails after writeTimeout; then the connection is over.
+// send writes all of b, or fails after writePatience; then the connection is over.
 func (c *session) send(b []byte) error {
 	c.writing.Lock()
 	defer c.writing.Unlock()
-	if err := c.conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+	if err := c.conn.SetWriteDeadline(time.Now().Add(c.server.writePatience)); err != nil {
 		return err
 	}
 	_, err := c.conn.Write(b)

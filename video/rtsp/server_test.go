@@ -58,11 +58,17 @@ func film(t testing.TB, args ...string) *clip {
 // listen serves o's sources and gives the address.
 func listen(t testing.TB, o ServerOptions) (*Server, string) {
 	t.Helper()
+	s := NewServer(o)
+	return s, serveOn(t, s)
+}
+
+// serveOn lets s serve on loopback until the test ends.
+func serveOn(t testing.TB, s *Server) (address string) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := NewServer(o)
 	ended := make(chan error, 1)
 	go func() { ended <- s.Serve(l) }()
 	t.Cleanup(func() {
@@ -71,7 +77,7 @@ func listen(t testing.TB, o ServerOptions) (*Server, string) {
 			t.Errorf("serve: %v", err)
 		}
 	})
-	return s, l.Addr().String()
+	return l.Addr().String()
 }
 
 func only(path string, s Source) func(string) (Source, error) {

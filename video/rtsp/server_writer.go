@@ -52,7 +52,8 @@ func (w *Writer) Write(u Unit) error {
 		u.SPS, u.PPS = out.parameters.SPS, out.parameters.PPS
 	}
 	if w.Packet != nil && out.hook == nil {
-		out.hook = func(packet []byte) [][]byte { return w.Packet(u.Track, packet) }
+		track := u.Track
+		out.hook = func(packet []byte) [][]byte { return w.Packet(track, packet) }
 	}
 	w.buf = w.buf[:0]
 	if now := time.Now(); now.Sub(out.reported) >= sendReportEvery {
