@@ -28,6 +28,7 @@ func until(t *testing.T, s *rtsp.Session, what string, is func(u rtsp.Unit) bool
 }
 
 func TestCameraFaultsAtTheBeginning(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name   string
 		faults CameraFaults
@@ -50,6 +51,7 @@ func TestCameraFaultsAtTheBeginning(t *testing.T) {
 }
 
 func TestCameraIsSilent(t *testing.T) {
+	t.Parallel()
 	_, address := switched(t, CameraFaults{Silence: true})
 	s, err := dialCamera(t, address, rtsp.Options{Silence: 300 * time.Millisecond})
 	if err != nil {
@@ -61,6 +63,7 @@ func TestCameraIsSilent(t *testing.T) {
 }
 
 func TestCameraFlaps(t *testing.T) {
+	t.Parallel()
 	_, address := switched(t, CameraFaults{Flap: 500 * time.Millisecond})
 	for range 2 { // each session anew
 		s := look(t, address)
@@ -77,6 +80,7 @@ func TestCameraFlaps(t *testing.T) {
 }
 
 func TestCameraRefusesWhileItPlays(t *testing.T) {
+	t.Parallel()
 	sw, address := switched(t, CameraFaults{})
 	s := look(t, address)
 	read(t, s)
@@ -92,14 +96,14 @@ func TestCameraRefusesWhileItPlays(t *testing.T) {
 }
 
 func TestCameraStalls(t *testing.T) {
-	sw, address := switched(t, CameraFaults{})
-	s, err := dialCamera(t, address, rtsp.Options{Silence: 20 * time.Second})
-	if err != nil {
-		t.Fatal(err)
-	}
-	read(t, s)
-	sw.Set("cam-1", CameraFaults{Stall: true})
-	time.AfterFunc(2500*time.Millisecond, sw.Mend) // longer than a group
+	t.Parallel()
+	// Stalled at one picture and at the key frames that come next.
+	asked := 0
+	address := serveCameras(t, CameraOptions{Stamp: true, Faults: func(string) CameraFaults {
+		asked++ // by one session, which has one goroutine at a time
+		return CameraFaults{Stall: asked > 40 && asked <= 43}
+	}})
+	s := look(t, "rtsp://"+address+"/cam-1")
 	var last uint64
 	until(t, s, "no gap", func(u rtsp.Unit) bool {
 		n, _, _ := ReadStamp(u.Data)
@@ -112,6 +116,7 @@ func TestCameraStalls(t *testing.T) {
 }
 
 func TestCameraTimeJumps(t *testing.T) {
+	t.Parallel()
 	sw, address := switched(t, CameraFaults{})
 	s := look(t, address)
 	pts := read(t, s).PTS
@@ -131,6 +136,7 @@ func TestCameraTimeJumps(t *testing.T) {
 }
 
 func TestCameraChangesItsPicture(t *testing.T) {
+	t.Parallel()
 	sw, address := switched(t, CameraFaults{})
 	s := look(t, address)
 	read(t, s)
@@ -150,6 +156,7 @@ func TestCameraChangesItsPicture(t *testing.T) {
 }
 
 func TestCameraLosesPackets(t *testing.T) {
+	t.Parallel()
 	sw, address := switched(t, CameraFaults{})
 	s := look(t, address)
 	read(t, s)

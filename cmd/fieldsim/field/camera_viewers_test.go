@@ -1,10 +1,12 @@
 package field
 
 import (
+	"context"
 	"encoding/binary"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -74,9 +76,18 @@ func TestViewersCount(t *testing.T) {
 	}
 }
 
-func TestViewersLookForSoLong(t *testing.T) {
-	api := liveSocket(t, func(c *websocket.Conn) { c.ReadMessage() })
-	v, err := View(t.Context(), ViewOptions{API: api, Token: "t", Camera: "cam-1", Count: 2, Duration: 100 * time.Millisecond})
+// Viewers whose time is over have not been thrown out.
+func TestViewersEnd(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	var looking sync.WaitGroup
+	looking.Add(2)
+	api := liveSocket(t, func(c *websocket.Conn) {
+		c.SetPongHandler(func(string) error { looking.Done(); return nil })
+		c.WriteControl(websocket.PingMessage, nil, time.Now().Add(10*time.Second))
+		c.ReadMessage()
+	})
+	go func() { looking.Wait(); cancel() }()
+	v, err := View(ctx, ViewOptions{API: api, Token: "t", Camera: "cam-1", Count: 2, Duration: time.Hour})
 	if err != nil || v.Connected != 2 || v.Pictured != 0 || len(v.Closed) != 0 || v.FirstP50 != 0 {
 		t.Errorf("%+v, %v", v, err)
 	}
