@@ -51,14 +51,19 @@ async function problemOf(res: Response): Promise<Problem> {
 }
 
 /** One request; resolves with the decoded JSON body, undefined for 204. */
-export async function call<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
+export function call<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
+  return send(method, path, body === undefined || typeof body === 'string' ? body : JSON.stringify(body), 'application/json', signal);
+}
+
+/** The same with a body that is a file, or a text of another type. */
+export async function send<T>(method: string, path: string, body: BodyInit | undefined, type: string, signal?: AbortSignal): Promise<T> {
   let res: Response;
   try {
     res = await fetch(path, {
       method,
       credentials: 'same-origin',
-      headers: body === undefined ? { Accept: 'application/json' } : { Accept: 'application/json', 'Content-Type': 'application/json' },
-      body: body === undefined ? undefined : typeof body === 'string' ? body : JSON.stringify(body),
+      headers: body === undefined ? { Accept: 'application/json' } : { Accept: 'application/json', 'Content-Type': type },
+      body,
       signal,
     });
   } catch (cause) {

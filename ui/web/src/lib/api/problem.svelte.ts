@@ -16,6 +16,7 @@ const FIELDS: Record<string, Word> = {
   id: 'id', name: 'name', kind: 'kind', position: 'place', 'position.lon': 'longitude', 'position.lat': 'latitude', parent: 'parent', agency: 'agency', tags: 'tagsShort',
   metrics: 'expectedMetrics', metric: 'metric', every_s: 'everySeconds', title: 'ruleTitle', priority: 'priority', on: 'onThreshold', off: 'offThreshold',
   'on.for_s': 'forSeconds', 'off.for_s': 'forSeconds', 'scope.devices': 'scopeDevices', 'scope.kinds': 'scopeKinds', 'scope.zones': 'scopeZones', 'scope.tags': 'scopeTags',
+  url: 'camUrl', bearing: 'camBearing', view_deg: 'camView', group: 'camGroup', pull: 'camPull', file: 'camFile',
   username: 'username', password: 'password', role: 'role', new: 'newPassword', old: 'oldPassword',
 };
 /** One complaint with the name of its field, as labels on the page have it. */
@@ -26,6 +27,16 @@ export function complaint(e: FieldError): string {
   const nth = /\[(\d+)\]/.exec(at)?.[1];
   return [(word ? t(word) : at) + (nth !== undefined && word ? ` ${Number(nth) + 1}` : ''), said(e.message)].filter(Boolean).join(': ');
 }
+
+/** Complaints that came as one line, as an import has them: "url: is missing; name: must be …". */
+export const complaintsOf = (line: string): string =>
+  line
+    .split(/; (?=[a-z_.]+: )/)
+    .map((part) => {
+      const m = /^([a-z_.]+): (.*)$/.exec(part);
+      return m ? complaint({ location: m[1]!, message: m[2]! }) : said(part);
+    })
+    .join('; ');
 
 /** A refusal in the reader's words; the server's own (English) where we have none. */
 export function problemText(e: unknown): string {

@@ -1,6 +1,7 @@
 // Sentences about cameras, in the reader's language. Read inside components only.
 
-import type { Camera, CameraState, CameraStatus } from '../api/types';
+import type { Camera, CameraState, CameraStatus, Probe } from '../api/types';
+import { formatNumber } from '../format/number';
 import { formatMoment } from '../format/time';
 import type { Word } from '../i18n/dictionary';
 import { prefs, t } from '../i18n/locale.svelte';
@@ -51,4 +52,33 @@ export function cameraSince(status: CameraStatus, now: number): string {
 /** State, since and reason: "Mất hình từ 14:21 · sai tên đăng nhập hoặc mật khẩu". */
 export function cameraSentence(c: Camera, now: number): string {
   return [cameraSince(c.status, now), c.status.state === 'live' ? '' : cameraWhy(c.status.code, c.status.why)].filter(Boolean).join(' · ');
+}
+
+const HELP: Record<string, Word> = {
+  no_such_host: 'helpHost',
+  no_route: 'helpRoute',
+  refused: 'helpPort',
+  not_rtsp: 'helpPort',
+  timeout: 'helpTime',
+  unauthorized: 'helpLogin',
+  forbidden: 'helpRight',
+  not_found: 'helpPath',
+  no_video: 'helpPath',
+  unsupported_codec: 'helpCodec',
+  address_refused: 'helpAllow',
+  no_key_frame: 'helpKey',
+};
+/** What to look at, as a sentence; '' where there is nothing to advise. */
+export function cameraHelp(code: string): string {
+  const word = HELP[code];
+  return word ? t(word) : '';
+}
+
+/** What a camera offers: "H.264 1920×1080, 25 hình/s". */
+export function probeText(p: Extract<Probe, { ok: true }>): string {
+  const codecs = p.codecs.split(',').map((c) => c.trim().toLowerCase());
+  const name = codecs.some((c) => /^avc[13]/.test(c)) ? 'H.264' : p.codecs;
+  const size = `${name} ${p.width}×${p.height}`;
+  const rate = p.fps ? t('camFps', { v: size, n: formatNumber(p.fps, prefs.locale) }) : size;
+  return codecs.some((c) => c.startsWith('mp4a')) ? t('camWithSound', { v: rate }) : rate;
 }
