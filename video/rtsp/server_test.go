@@ -2,12 +2,14 @@ package rtsp
 
 import (
 	"context"
+	"io"
 	"io/fs"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -175,4 +177,120 @@ func TestServedToFFprobe(t *testing.T) {
 			}
 		})
 	}
+}
+
+// withSound adds a second of AAC from ffmpeg to a clip, in step with its pictures.
+func withSound(t testing.TB, c *clip) *clip {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "sound.aac")
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "ffmpeg", "-v", "error", "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000",
+		"-t", "2", "-ac", "2", "-c:a", "aac", "-b:a", "64k", "-f", "adts", path).CombinedOutput()
+	if err != nil {
+		t.Fatalf("ffmpeg: %v: %s", err, out)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var frames []Unit
+	for len(b) >= 7 {
+		n := int(b[3]&3)<<11 | int(b[4])<<3 | int(b[5]>>5) // aac_frame_length
+		frames = append(frames, Unit{Track: 1, PTS: int64(len(frames)) * 1024, Key: true, Data: withoutADTS(b[:n])})
+		b = b[n:]
+	}
+	both := &clip{tracks: append(c.tracks, aacTrack())}
+	for _, u := range c.units {
+		for len(frames) > 0 && frames[0].PTS*90000 <= u.PTS*48000 {
+			both.units = append(both.units, frames[0])
+			frames = frames[1:]
+		}
+		both.units = append(both.units, u)
+	}
+	return both
+}
+
+func TestServedToFFmpeg(t *testing.T) {
+	c := withSound(t, film(t, "-x264-params", "slices=4"))
+	_, address := listen(t, ServerOptions{Open: only("cam-1", c)})
+	out, err := probe(t, "rtsp://"+address+"/cam-1", "-show_entries", "stream=codec_name,sample_rate,channels,width", "-of", "csv=p=0")
+	if err != nil || !strings.Contains(out, "h264,320") || !strings.Contains(out, "aac,48000,2") {
+		t.Errorf("ffprobe: %v: %s", err, out)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	b, err := exec.CommandContext(ctx, "ffmpeg", "-v", "warning", "-xerror", "-rtsp_transport", "tcp", "-i", "rtsp://"+address+"/cam-1",
+		"-frames:v", "40", "-map", "0:v", "-f", "framemd5", "-").CombinedOutput()
+	if err != nil {
+		t.Fatalf("ffmpeg: %v: %s", err, b)
+	}
+	pictures := 0
+	for line := range strings.Lines(string(b)) {
+		switch {
+		case strings.HasPrefix(line, "0,"):
+			pictures++
+		case !strings.HasPrefix(line, "#"):
+			t.Errorf("ffmpeg complains: %s", line)
+		}
+	}
+	if pictures != 40 {
+		t.Errorf("%d pictures decoded", pictures)
+	}
+}
+
+// BenchmarkServing sends what 50 cameras of 4 Mbit/s send in a second, over
+// loopback to clients that only read; cpu-s/s is the process's time for it.
+func BenchmarkServing(b *testing.B) {
+	const cameras, fps = 50, 25
+	data := avcc(idr(4_000_000 / 8 / fps))
+	next := make([]chan struct{}, cameras)
+	taken := make(chan struct{}, cameras)
+	i := 0
+	s := NewServer(ServerOptions{Open: func(string) (Source, error) {
+		tick := make(chan struct{}, 1)
+		next[i] = tick
+		i++
+		return source{[]Track{h264Track()}, func(ctx context.Context, w *Writer) error {
+			for pts := int64(0); ; {
+				select {
+				case <-ctx.Done():
+					return ctx.Err()
+				case <-tick:
+				}
+				for range fps {
+					if err := w.Write(Unit{PTS: pts, Data: data}); err != nil {
+						return err
+					}
+					pts += 90000 / fps
+				}
+				taken <- struct{}{}
+			}
+		}}, nil
+	}})
+	address := serveOn(b, s)
+	for range cameras {
+		c := dialRaw(b, address)
+		c.want(200, "SETUP", "rtsp://"+address+"/cam/track0", tcp)
+		c.want(200, "PLAY", "rtsp://"+address+"/cam")
+		go io.Copy(io.Discard, c.conn)
+	}
+	before := cpuTime(b)
+	for b.Loop() {
+		for _, tick := range next {
+			tick <- struct{}{}
+		}
+		for range next {
+			<-taken
+		}
+	}
+	b.ReportMetric((cpuTime(b)-before).Seconds()/float64(b.N), "cpu-s/s")
+}
+
+func cpuTime(tb testing.TB) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		tb.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
