@@ -247,7 +247,7 @@ func checked[T any](s *Server, doc any) (T, error) {
 		for _, e := range res.Errors {
 			var d *huma.ErrorDetail
 			if errors.As(e, &d) {
-				p.Errors = append(p.Errors, ProblemDetail{d.Location, d.Message})
+				p.Errors = append(p.Errors, ProblemDetail{located(d.Location), d.Message})
 			}
 		}
 		return out, p

@@ -78,8 +78,7 @@ func (c *watcher) read() {
 	for said := 1; ; said++ {
 		if _, _, err := c.conn.NextReader(); err != nil {
 			if errors.Is(err, websocket.ErrReadLimit) {
-				c.hub.meters.refused.WithLabelValues("live", "too_large").Inc()
-				c.finish(websocket.CloseMessageTooBig, "too_large")
+				c.tooLarge()
 			} else {
 				c.finish(closeNobody, "")
 			}
@@ -103,6 +102,7 @@ func (c *watcher) write(ctx context.Context) {
 	defer c.pinger.Stop()
 	for c.step(ctx) {
 	}
+	<-c.ended // whatever ended the pumping ends the connection, by the watchdog a moment later
 	c.sayGoodbye()
 }
 

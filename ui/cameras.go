@@ -50,8 +50,9 @@ func cameraBodyOf(c video.Camera) cameraBody {
 		ViewDeg: c.ViewDeg, Kind: string(c.Kind), Group: c.Group, Pull: string(c.Pull)}
 }
 
-// cameraView is a camera as it is read.
-type cameraView struct {
+// CameraView is a camera as it is read. Its name is exported for huma, which
+// passes over fields that are not, also where they are embedded.
+type CameraView struct {
 	ID       devices.ID   `json:"id"`
 	Name     string       `json:"name"`
 	URL      string       `json:"url" doc:"without credentials, always; the value of a parameter that looks like a secret is *"`
@@ -67,13 +68,13 @@ type cameraView struct {
 
 // nearView is a camera and how it stands to a place.
 type nearView struct {
-	cameraView
+	CameraView
 	DistanceM float64 `json:"distance_m"`
 	Sees      bool    `json:"sees" doc:"the place lies in its angle of view, near enough to be made out; false where that is not known"`
 }
 
-func (s *Server) cameraView(c video.Camera) cameraView {
-	v := cameraView{ID: c.ID, Name: c.Name, URL: c.URL, Position: c.Position, Bearing: c.Bearing, ViewDeg: c.ViewDeg,
+func (s *Server) cameraView(c video.Camera) CameraView {
+	v := CameraView{ID: c.ID, Name: c.Name, URL: c.URL, Position: c.Position, Bearing: c.Bearing, ViewDeg: c.ViewDeg,
 		Kind: c.Kind, Group: c.Group, Pull: c.Pull, Created: c.Created.UTC(),
 		Status: deleted(s.o.Now())}
 	if st, ok := s.o.Cameras.Status(c.ID); ok { // else it was deleted meanwhile
@@ -136,20 +137,20 @@ func seesCameras(ctx context.Context) error {
 
 func (s *Server) cameraRoutes() {
 	c := s.o.Cameras
-	route(s, "GET /api/v1/cameras", "List cameras", http.StatusOK, func(ctx context.Context, in *cameraQuery) (*answer[list[cameraView]], error) {
+	route(s, "GET /api/v1/cameras", "List cameras", http.StatusOK, func(ctx context.Context, in *cameraQuery) (*answer[list[CameraView]], error) {
 		chosen := slices.DeleteFunc(slices.Clone(c.All()), func(cam video.Camera) bool {
 			return in.Kind != "" && string(cam.Kind) != in.Kind || in.Group != "" && cam.Group != in.Group || !within(in.BBox.Box, &cam.Position)
 		})
 		if wantsCSV(ctx) {
-			return csvAnswer[list[cameraView]](func(w *csvWriter) error { return s.camerasCSV(w, chosen) }), nil
+			return csvAnswer[list[CameraView]](func(w *csvWriter) error { return s.camerasCSV(w, chosen) }), nil
 		}
 		l, err := pageOf(chosen, func(cam video.Camera) string { return string(cam.ID) }, in.Limit, in.Cursor)
 		if err != nil {
 			return nil, err
 		}
-		return jsonAnswer(s, list[cameraView]{views(l.Items, s.cameraView), l.Next}), nil
-	}, csvToo[list[cameraView]](s))
-	route(s, "POST /api/v1/cameras", "Add a camera", http.StatusCreated, func(ctx context.Context, in *body[cameraBody]) (*created[cameraView], error) {
+		return jsonAnswer(s, list[CameraView]{views(l.Items, s.cameraView), l.Next}), nil
+	}, csvToo[list[CameraView]](s))
+	route(s, "POST /api/v1/cameras", "Add a camera", http.StatusCreated, func(ctx context.Context, in *body[cameraBody]) (*created[CameraView], error) {
 		if err := seesCameras(ctx); err != nil {
 			return nil, err
 		}
@@ -157,16 +158,16 @@ func (s *Server) cameraRoutes() {
 		if err != nil {
 			return nil, err
 		}
-		return &created[cameraView]{"/api/v1/cameras/" + string(cam.ID), s.cameraView(cam)}, nil
+		return &created[CameraView]{"/api/v1/cameras/" + string(cam.ID), s.cameraView(cam)}, nil
 	})
-	route(s, "GET /api/v1/cameras/{id}", "One camera", http.StatusOK, func(_ context.Context, in *ByID) (*body[cameraView], error) {
+	route(s, "GET /api/v1/cameras/{id}", "One camera", http.StatusOK, func(_ context.Context, in *ByID) (*body[CameraView], error) {
 		cam, ok := c.Get(devices.ID(in.ID))
 		if !ok {
 			return nil, notFound("camera")
 		}
-		return &body[cameraView]{s.cameraView(cam)}, nil
+		return &body[CameraView]{s.cameraView(cam)}, nil
 	})
-	put := func(ctx context.Context, id string, b cameraBody) (*body[cameraView], error) {
+	put := func(ctx context.Context, id string, b cameraBody) (*body[CameraView], error) {
 		if err := sameID(id, b.ID); err != nil {
 			return nil, err
 		}
@@ -174,18 +175,18 @@ func (s *Server) cameraRoutes() {
 		if err != nil {
 			return nil, err
 		}
-		return &body[cameraView]{s.cameraView(cam)}, nil
+		return &body[CameraView]{s.cameraView(cam)}, nil
 	}
 	route(s, "PUT /api/v1/cameras/{id}", "Replace a camera's record; a URL without credentials keeps the stored ones", http.StatusOK, func(ctx context.Context, in *struct {
 		ByID
 		Body cameraBody
-	}) (*body[cameraView], error) {
+	}) (*body[CameraView], error) {
 		if err := seesCameras(ctx); err != nil {
 			return nil, err
 		}
 		return put(ctx, in.ID, in.Body)
 	})
-	route(s, "PATCH /api/v1/cameras/{id}", "Change a camera's record (RFC 7396)", http.StatusOK, func(ctx context.Context, in *patchIn) (*body[cameraView], error) {
+	route(s, "PATCH /api/v1/cameras/{id}", "Change a camera's record (RFC 7396)", http.StatusOK, func(ctx context.Context, in *patchIn) (*body[CameraView], error) {
 		if err := seesCameras(ctx); err != nil {
 			return nil, err
 		}
@@ -218,14 +219,17 @@ func (s *Server) cameraImportRoute() {
 			return nil, err
 		}
 		n, refused, err := s.o.Cameras.Import(ctx, bytes.NewReader(in.RawBody))
+		var faults devices.FieldErrors
+		if errors.As(err, &faults) { // of the file, which is the body
+			at := views(faults, func(f *devices.FieldError) ProblemDetail { return ProblemDetail{"body", f.Why} })
+			return nil, problem(http.StatusUnprocessableEntity, "the file could not be taken", at...)
+		}
 		if err != nil {
 			return nil, err
 		}
 		lines := views(refused, func(r video.Refusal) refusedLine { return refusedLine(r) })
 		return &body[cameraImportOut]{cameraImportOut{n, lines}}, nil
 	}, func(op *huma.Operation) {
-		op.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
-			"text/csv": {Schema: &huma.Schema{Type: "string", Description: "RFC 4180, UTF-8"}}}}
 		// video reads the text, and refuses line by line.
 		op.SkipValidateBody = true
 		op.MaxBodyBytes, op.BodyReadTimeout = maxCameraImport, importPatience

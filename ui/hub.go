@@ -62,8 +62,8 @@ func newHub(o Options, j *journal, m *meters) *hub {
 		registry: o.Registry, pictures: o.Cameras, latest: o.Latest, access: o.Access, log: o.Logger, now: o.Now,
 		meters: m, journal: j, ep: rand.Text(),
 		places: map[devices.ID]*place{}, views: map[devices.ID]*place{},
-		live:     newCrowd(maxClients, maxClientsAddress, m.clients),
-		watchers: newCrowd(maxWatchers, maxWatchersAddress, m.watchers),
+		live:     newCrowd(maxClients, maxClientsAddress),
+		watchers: newCrowd(maxWatchers, maxWatchersAddress),
 		stop:     make(chan struct{}),
 	}
 	h.mu.Lock()
@@ -245,7 +245,6 @@ func (h *hub) join(to *crowd, c *socket) bool {
 	to.open[c] = struct{}{}
 	to.addresses[c.addr]++
 	h.done.Add(1)
-	to.gauge.Inc()
 	return true
 }
 
@@ -257,7 +256,6 @@ func (h *hub) leave(from *crowd, c *socket) {
 		delete(from.addresses, c.addr)
 	}
 	h.who.Unlock()
-	from.gauge.Dec()
 	h.done.Done()
 }
 
@@ -294,19 +292,16 @@ func (h *hub) Close() {
 
 // meters are the face's counters.
 type meters struct {
-	clients  prometheus.Gauge
-	watchers prometheus.Gauge
-	dropped  *prometheus.CounterVec // reason
-	refused  *prometheus.CounterVec // where, reason
-	render   prometheus.Histogram   // seconds
+	clients prometheus.Gauge
+	dropped *prometheus.CounterVec // reason
+	refused *prometheus.CounterVec // where, reason
+	render  prometheus.Histogram   // seconds
 }
 
 func newMeters(r prometheus.Registerer) *meters {
 	m := &meters{
 		clients: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "ioc_live_clients", Help: "Open connections of /live."}),
-		watchers: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "ioc_live_watchers", Help: "Open live sockets of cameras."}),
 		dropped: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "ioc_live_dropped_total", Help: "Live connections that the server ended, by reason."}, []string{"reason"}),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -319,7 +314,6 @@ func newMeters(r prometheus.Registerer) *meters {
 		return m
 	}
 	m.clients = register(r, m.clients)
-	m.watchers = register(r, m.watchers)
 	m.dropped = register(r, m.dropped)
 	m.refused = register(r, m.refused)
 	m.render = register(r, m.render)

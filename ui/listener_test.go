@@ -43,6 +43,10 @@ type listener struct {
 }
 
 func (p person) dial(header ...string) (*websocket.Conn, *http.Response, error) {
+	return p.dialPath("/live", []string{"ioc.v1"}, header...)
+}
+
+func (p person) dialPath(path string, protocols []string, header ...string) (*websocket.Conn, *http.Response, error) {
 	h := http.Header{}
 	if p.token != "" {
 		h.Set("Authorization", "Bearer "+p.token)
@@ -57,11 +61,11 @@ func (p person) dial(header ...string) (*websocket.Conn, *http.Response, error) 
 			h.Del(header[i])
 		}
 	}
-	d := websocket.Dialer{Subprotocols: []string{"ioc.v1"}, HandshakeTimeout: patienceOfTests}
+	d := websocket.Dialer{Subprotocols: protocols, HandshakeTimeout: patienceOfTests}
 	if len(h["Sec-Websocket-Protocol"]) > 0 {
 		d.Subprotocols = nil
 	}
-	return d.Dial("ws"+strings.TrimPrefix(p.w.http.URL, "http")+"/live", h)
+	return d.Dial("ws"+strings.TrimPrefix(p.w.http.URL, "http")+path, h)
 }
 
 func (p person) listen() *listener {

@@ -47,6 +47,8 @@ func (s *Server) serveLive(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer h.leave(h.live, so)
+	h.meters.clients.Inc()
+	defer h.meters.clients.Dec()
 	c.renew(access.Read) // it may have ended between the door and join: asked again, now that revoke reaches us
 	go c.write()
 	c.read()
@@ -63,8 +65,7 @@ func (c *client) read() {
 		if err != nil {
 			switch {
 			case errors.Is(err, websocket.ErrReadLimit):
-				c.hub.meters.refused.WithLabelValues("live", "too_large").Inc()
-				c.finish(websocket.CloseMessageTooBig, "too_large")
+				c.tooLarge()
 			default:
 				c.finish(closeNobody, "")
 			}

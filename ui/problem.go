@@ -8,7 +8,9 @@ import (
 	"log/slog"
 	"math"
 	"net/http"
+	"regexp"
 	"strconv"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -147,6 +149,18 @@ func fieldFaults(err error) []ProblemDetail {
 	return nil
 }
 
+var plainLocation = regexp.MustCompile(`^[\w.\[\]-]{0,200}$`)
+
+// located keeps to plain names: the name of a property that is not known was
+// sent, and may be anything. The first part ("body", "query") is always ours.
+func located(location string) string {
+	if plainLocation.MatchString(location) {
+		return location
+	}
+	first, _, _ := strings.Cut(location, ".")
+	return first
+}
+
 // asProblem is the transformer that takes offending values out of huma's own errors.
 func asProblem(_ huma.Context, _ string, v any) (any, error) {
 	m, ok := v.(*huma.ErrorModel)
@@ -159,7 +173,7 @@ func asProblem(_ huma.Context, _ string, v any) (any, error) {
 		return p, nil
 	}
 	for _, e := range m.Errors {
-		p.Errors = append(p.Errors, ProblemDetail{e.Location, e.Message})
+		p.Errors = append(p.Errors, ProblemDetail{located(e.Location), e.Message})
 	}
 	return p, nil
 }

@@ -154,6 +154,7 @@ func (s *Server) document() ([]byte, error) {
 		}
 		content["application/json"] = &huma.MediaType{Schema: schema}
 	}
+	doc.Paths["/api/v1/cameras/import"].Post.RequestBody.Content["text/csv"].Schema = &huma.Schema{Type: "string", Description: "RFC 4180, UTF-8"}
 	if d := doc.Components.Schemas.Map()["ErrorDetail"]; d != nil {
 		delete(d.Properties, "value")
 	}

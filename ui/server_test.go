@@ -157,7 +157,8 @@ func openWorld(t testing.TB, dir string) *world {
 	w.alerts = must[*alerts.Engine](t)(alerts.Open(ctx, w.db, alerts.Options{Registry: w.registry, Atlas: w.atlas, Latest: w.latest, Logger: log,
 		OnEvent: func(e alerts.Event) { w.s.Event(e) }}))
 	w.cameras = must[*video.Cameras](t)(video.Open(ctx, w.db, video.Options{Keys: filepath.Join(dir, "keys"),
-		Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Logger: log, Metrics: w.metrics}))
+		Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Logger: log, Metrics: w.metrics,
+		OnChange: func(c video.Change) { w.s.CameraChanged(c) }}))
 	w.s = must[*Server](t)(New(Options{Access: w.access, Registry: w.registry, Atlas: w.atlas, Latest: w.latest, Store: w.store,
 		Alerts: w.alerts, Cameras: w.cameras, DB: w.db, Logger: log, Metrics: w.metrics, Version: "test", MQTTAddr: "127.0.0.1:1883"}))
 	w.registry.OnChange(w.s.DeviceChanged)
@@ -167,18 +168,16 @@ func openWorld(t testing.TB, dir string) *world {
 			w.s.Mark(obs)
 		}})
 	run, stop := context.WithCancel(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		w.alerts.Run(run)
-	}()
+	var running sync.WaitGroup
+	running.Go(func() { w.alerts.Run(run) })
+	running.Go(func() { w.cameras.Run(run) })
 	w.http = httptest.NewServer(w.s)
 	t.Cleanup(func() {
 		w.s.Close()
 		w.http.Close()
 		w.ingest.Close()
 		stop()
-		<-done
+		running.Wait()
 		w.store.Close()
 		w.db.Close()
 	})

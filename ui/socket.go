@@ -1,6 +1,8 @@
 package ui
 
 import (
+	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -11,7 +13,6 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
-	"github.com/prometheus/client_golang/prometheus"
 
 	"cuulong/ui/access"
 )
@@ -224,6 +225,16 @@ func (c *socket) awaitReading(limit int64) {
 
 func (c *socket) heard() error { return c.conn.SetReadDeadline(time.Now().Add(pongWait)) }
 
+// tooLarge ends a connection whose message is beyond the bound. What is on its
+// way is taken in for a moment: a connection closed over unread bytes is reset,
+// and the close frame lost with it.
+func (c *socket) tooLarge() {
+	c.hub.meters.refused.WithLabelValues("live", "too_large").Inc()
+	c.finish(websocket.CloseMessageTooBig, "too_large")
+	c.conn.SetReadDeadline(time.Now().Add(goodbye))
+	_, _ = io.Copy(io.Discard, c.conn.NetConn())
+}
+
 // renew says whether the log-in still stands and may what it is used for; it
 // counts as use of the session.
 func (c *socket) renew(need access.Permission) bool {
@@ -256,11 +267,15 @@ func (c *socket) put(kind int, message []byte) bool {
 	c.watchdog.Reset(c.patience.slow)
 	err := c.conn.WriteMessage(kind, message)
 	c.watchdog.Stop()
-	if err != nil {
+	switch {
+	case err == nil:
+		return !c.slow.Load()
+	case errors.Is(err, websocket.ErrCloseSent):
+		// By the library, for the reader, which ends the connection in a moment and knows why.
+	default:
 		c.finish(closeNobody, "")
-		return false
 	}
-	return !c.slow.Load()
+	return false
 }
 
 // sayGoodbye sends the close frame and lets the client answer it, so that the
@@ -271,7 +286,8 @@ func (c *socket) sayGoodbye() {
 		return
 	}
 	msg := websocket.FormatCloseMessage(c.code, closeText[c.code])
-	if err := c.conn.WriteControl(websocket.CloseMessage, msg, time.Now().Add(goodbye)); err != nil {
+	err := c.conn.WriteControl(websocket.CloseMessage, msg, time.Now().Add(goodbye))
+	if err != nil && !errors.Is(err, websocket.ErrCloseSent) {
 		return
 	}
 	answer := time.NewTimer(goodbye)
@@ -286,13 +302,12 @@ func (c *socket) sayGoodbye() {
 // connection is refused with 503 and counted. Guarded by hub.who.
 type crowd struct {
 	max, maxAddress int
-	gauge           prometheus.Gauge
 	open            map[*socket]struct{}
 	addresses       map[netip.Addr]int
 }
 
-func newCrowd(max, maxAddress int, gauge prometheus.Gauge) *crowd {
-	return &crowd{max, maxAddress, gauge, map[*socket]struct{}{}, map[netip.Addr]int{}}
+func newCrowd(max, maxAddress int) *crowd {
+	return &crowd{max, maxAddress, map[*socket]struct{}{}, map[netip.Addr]int{}}
 }
 
 // full says which bound is reached, "" when none is.
