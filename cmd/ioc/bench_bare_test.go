@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/mochi-mqtt/server/v2"
@@ -52,11 +53,12 @@ func bareBroker() error {
 	return server.Close()
 }
 
-// startBare runs a reference and returns the line that it says when it is ready.
-func startBare(t *testing.T, role string, args ...string) (ready string, pid int) {
+// startBare runs a reference until end is called, and returns the line that it
+// says when it is ready.
+func startBare(t *testing.T, role string, args ...string) (ready string, pid int, end func()) {
 	t.Helper()
-	cmd := exec.Command(os.Args[0], append([]string{"-test.run", "^$"}, args...)...)
-	cmd.Env = append(os.Environ(), childFlag+"="+role)
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), childFlag+"="+role, childArgs+"="+strings.Join(args, " "))
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -69,10 +71,11 @@ func startBare(t *testing.T, role string, args ...string) (ready string, pid int
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { in.Close(); _ = cmd.Wait() })
+	end = sync.OnceFunc(func() { in.Close(); _ = cmd.Wait() })
+	t.Cleanup(end)
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
 		t.Fatalf("the bare %s did not start: %v", role, err)
 	}
-	return strings.TrimSpace(line), cmd.Process.Pid
+	return strings.TrimSpace(line), cmd.Process.Pid, end
 }

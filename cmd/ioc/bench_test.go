@@ -43,12 +43,14 @@ func TestBench(t *testing.T) {
 	t.Run("ingest", benchIngest)
 	t.Run("live", benchLive)
 	t.Run("deaf", benchDeafClients)
+	t.Run("cameras", benchCameras)
+	t.Run("viewers", benchViewers)
 	t.Run("demo", benchDemo)
 }
 
 // Durable QoS 1 ingest with everything on, against the broker library bare.
 func benchIngest(t *testing.T) {
-	bare, _ := startBare(t, "broker")
+	bare, _, _ := startBare(t, "broker")
 	p := startProcess(t, filepath.Join(t.TempDir(), "data"))
 	logins := loadLogins(t, login(t, p.Addrs.HTTP[0]), 100)
 	for _, b := range []struct {

@@ -5,9 +5,12 @@ import (
 	"os"
 )
 
-// childFlag makes the test binary play another process: a reference that the
+// These make the test binary play another process: a reference that the
 // benchmarks measure beside ours.
-const childFlag = "IOC_TEST_CHILD"
+const (
+	childFlag = "IOC_TEST_CHILD"
+	childArgs = "IOC_TEST_CHILD_ARGS"
+)
 
 // childRoles are what it can play.
 var childRoles = map[string]func() error{}

@@ -43,7 +43,7 @@ type process struct {
 // startProcess starts `ioc serve` on dir; addresses are chosen at the first start and kept.
 func startProcess(t testing.TB, dir string) *process {
 	t.Helper()
-	p := &process{t: t, env: []string{"IOC_ADMIN_PASSWORD=" + testPassword}}
+	p := &process{t: t, env: []string{"IOC_ADMIN_PASSWORD=" + testPassword, "IOC_VIDEO_ALLOW=127.0.0.0/8"}}
 	config := filepath.Join(t.TempDir(), "ioc.yaml")
 	text := fmt.Sprintf("data_dir: %q\nhttp: {addr: \"127.0.0.1:0\"}\nmqtt: {addr: \"127.0.0.1:0\"}\nlog: {format: json}\n", dir)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
