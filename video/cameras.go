@@ -227,11 +227,7 @@ func (c *Cameras) prepare(cam Camera, before *record) (row, *url.URL, error) {
 func (c *Cameras) adopt(r row, full *url.URL) *record {
 	rec, known := c.find(r.ID)
 	if !known {
-		first := Connecting
-		if r.Pull == OnDemand {
-			first = Off
-		}
-		rec = &record{relay: newRelay(r.ID, c.meters, first)}
+		rec = &record{relay: newRelay(r.ID, c.meters, firstState(r.Pull))}
 	}
 	same := false
 	if was := rec.url.Load(); known {
@@ -252,6 +248,14 @@ func (c *Cameras) adopt(r row, full *url.URL) *record {
 	return rec
 }
 
+// firstState is a camera's before its supervisor has said anything.
+func firstState(p Pull) State {
+	if p == OnDemand {
+		return Off
+	}
+	return Connecting
+}
+
 // start ends a record's supervisor and begins another, which waits for the
 // first. Called with write held.
 func (c *Cameras) start(rec *record) {
@@ -264,7 +268,10 @@ func (c *Cameras) start(rec *record) {
 		rec.relay.set(Off, KeyMissing, "the stored address cannot be opened: its key is missing, or another one")
 		return
 	}
-	if c.ctx == nil || c.ctx.Err() != nil {
+	if rec.relay.now().Code == KeyMissing {
+		rec.relay.set(firstState(rec.camera.Load().Pull), "", "")
+	}
+	if c.ctx == nil || c.closed.Load() || c.ctx.Err() != nil {
 		return
 	}
 	ctx, cancel := context.WithCancel(c.ctx)
