@@ -1,10 +1,13 @@
 import { prefs, t } from '../i18n/locale.svelte';
 import type { Word } from '../i18n/dictionary';
 import { Problem, type FieldError } from './client';
-import { inVietnamese } from './said';
+
+// The server's sentences in Vietnamese are needed where something is refused: they come after the page.
+let sentences = $state.raw<typeof import('./said')>();
+void import('./said').then((m) => (sentences = m), () => {});
 
 /** What the server said, in the reader's language where we know the sentence. */
-export const said = (why: string): string => (prefs.locale === 'vi' ? inVietnamese(why) : why);
+export const said = (why: string): string => (prefs.locale === 'vi' && sentences ? sentences.inVietnamese(why) : why);
 
 /** What is wrong with one field, in the reader's language. */
 export function fieldText(problem: Problem | undefined, name: string): string | undefined {
