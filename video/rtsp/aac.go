@@ -44,7 +44,7 @@ func (a *aacAssembler) push(p *rtp.Packet, received time.Time) {
 	if !fresh {
 		return
 	}
-	pts := a.clock.unwrap(p.Timestamp)
+	pts := a.time(p)
 	if gap {
 		a.lost = true
 	}

@@ -58,6 +58,8 @@ type inlet struct {
 
 	lost bool // to be told by the next unit
 
+	early *rtcp.SenderReport // came before any packet; cameras like to begin so
+
 	ready []Unit // complete units from taken on; reused
 	taken int
 }
@@ -96,7 +98,24 @@ func (in *inlet) emit(u Unit) {
 	in.ready = append(in.ready, u)
 }
 
-func (in *inlet) report(sr *rtcp.SenderReport) { in.clock.report(sr, in.received) }
+// time unwraps a packet's.
+func (in *inlet) time(p *rtp.Packet) int64 {
+	pts := in.clock.unwrap(p.Timestamp)
+	if in.early != nil {
+		in.clock.report(in.early, in.received)
+		in.early = nil
+	}
+	return pts
+}
+
+func (in *inlet) report(sr *rtcp.SenderReport) {
+	if !in.started {
+		early := *sr
+		in.early = &early
+		return
+	}
+	in.clock.report(sr, in.received)
+}
 
 func (in *inlet) pop() (Unit, bool) {
 	if in.taken == len(in.ready) {

@@ -36,12 +36,12 @@ func (c *clock) unwrap(t uint32) int64 {
 	return c.now
 }
 
-// report takes a sender report. What its clock shows is believed only within
+// report takes a sender report, after the first packet. What its clock shows is believed only within
 // ten years of ours: cameras whose clock was never set report 1970, or the time
 // since they were switched on.
 func (c *clock) report(sr *rtcp.SenderReport, received time.Time) {
 	wall, ok := fromNTP(sr.NTPTime, received)
-	if !c.started || !ok {
+	if !ok {
 		c.mapped = false
 		return
 	}

@@ -19,9 +19,8 @@ func TestWallClock(t *testing.T) {
 		}
 	}
 	camera := s.at.Add(-time.Hour) // its clock is slow by an hour
-	report(camera, 0)              // before any packet nothing can be said
 	begin := uint32(0xffff_ff00)
-	s.all(begin, first(10))
+	s.all(begin, first(10)) // nothing is known
 	report(camera, begin+90000)
 	s.all(begin+180000, first(10))
 	s.all(begin+mappingHolds*90000+180000, first(10)) // too far from any report
@@ -40,4 +39,14 @@ func TestWallClock(t *testing.T) {
 	report(wrapped.Add(-time.Hour), 0)
 	s.all(90000, first(10))
 	near(5, wrapped.Add(-time.Hour+time.Second))
+}
+
+func TestWallClockOfAReportBeforeAllPackets(t *testing.T) {
+	s := newScript(t, h264Track())
+	want := s.at.Add(-time.Minute).UTC()
+	s.a.report(&rtcp.SenderReport{NTPTime: toNTP(want.Add(-time.Second)), RTPTime: 0xffff_fff0})
+	s.all(90000-16, first(10)) // its time has wrapped since
+	if got := s.units[0].Wall; got.Sub(want).Abs() > time.Microsecond {
+		t.Errorf("wall %v, want %v", got, want)
+	}
 }

@@ -81,7 +81,7 @@ func (a *h264Assembler) push(p *rtp.Packet, received time.Time) {
 		return
 	}
 	last, started := a.clock.now, a.clock.started
-	pts := a.clock.unwrap(p.Timestamp)
+	pts := a.time(p)
 	if gap {
 		a.lost = true
 		if a.begun {
