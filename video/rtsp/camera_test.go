@@ -41,8 +41,7 @@ type wire struct {
 	br  *bufio.Reader
 	seq uint16
 
-	status  int      // answered last
-	reports [][]byte // interleaved frames of the client
+	status int // answered last
 }
 
 // start serves the script on a loopback port until the test ends, and gives its
@@ -125,7 +124,7 @@ func (s *scriptedCamera) usual(w *wire, r *request) {
 	}
 }
 
-// read gives the next request; nil at the end. Interleaved frames are kept.
+// read gives the next request; nil at the end. Interleaved frames and answers are left out.
 func (w *wire) read() *request {
 	for {
 		b, err := w.br.Peek(4)
@@ -137,7 +136,6 @@ func (w *wire) read() *request {
 			if err != nil {
 				return nil
 			}
-			w.reports = append(w.reports, append([]byte(nil), frame...))
 			w.br.Discard(len(frame))
 			continue
 		}

@@ -88,9 +88,12 @@ func (s *Session) handshake() error {
 	if err != nil {
 		return err
 	}
-	base := s.aggregate.base(answer.header)
+	base, told := s.aggregate.base(answer.header)
 	if s.aggregate, err = controlOf(base, d.control); err != nil {
 		return err
+	}
+	if !told {
+		base = s.aggregate
 	}
 	if err := s.setup(base, d.video, channels{0, 1}); err != nil {
 		return err

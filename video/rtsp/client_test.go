@@ -1,6 +1,7 @@
 package rtsp
 
 import (
+	"io"
 	"net/url"
 	"slices"
 	"strconv"
@@ -113,6 +114,19 @@ func TestHandshake(t *testing.T) {
 	}
 	if v := log.all[2].header.get("Transport"); v != "RTP/AVP/TCP;unicast;interleaved=0-1" {
 		t.Errorf("transport %q", v)
+	}
+}
+
+// Without Content-Base, what the description calls the session is the base.
+func TestSessionControlIsTheBase(t *testing.T) {
+	camera := &scriptedCamera{sdp: strings.Replace(testSDP, "a=control:*", "a=control:rtsp://10.0.0.1/live/7/", 1), play: (*wire).stream}
+	log := logged(camera)
+	u := camera.start(t)
+	readPicture(t, open(t, u, quick))
+	for i, want := range map[int]string{2: "/live/7/track1", 3: "/live/7/"} {
+		if got := log.all[i].url; got != "rtsp://"+u.Host+want {
+			t.Errorf("%s %s, want %s", log.all[i].method, got, want)
+		}
 	}
 }
 
@@ -409,6 +423,24 @@ func TestReceiverReport(t *testing.T) {
 	}
 	if got != want {
 		t.Errorf("report %+v, want %+v", got, want)
+	}
+}
+
+// A camera that waits for a report before it goes on gets one.
+func TestReportIsSent(t *testing.T) {
+	camera := &scriptedCamera{play: func(w *wire) {
+		w.write(w.picture(0) + w.picture(0))
+		head := make([]byte, 4)
+		if _, err := io.ReadFull(w.br, head); err != nil || head[0] != '$' || head[1] != 1 {
+			t.Errorf("%x in place of a report, %v", head, err)
+		}
+		w.stream()
+	}}
+	s := open(t, camera.start(t), quick)
+	readPicture(t, s)
+	s.nextReport = time.Now()
+	for range 5 {
+		readPicture(t, s)
 	}
 }
 

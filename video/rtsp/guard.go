@@ -17,7 +17,8 @@ import (
 const nonceLife = 5 * time.Minute
 
 // guard is the server's side of Basic and Digest. It keeps no state: a nonce is
-// its time and a seal on it. Safe for concurrent use.
+// its time and a seal on it, so that an answer which was overheard can be said
+// again, for the same request, while its nonce lives. Safe for concurrent use.
 type guard struct {
 	realm    string
 	basic    bool

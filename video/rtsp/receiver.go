@@ -51,7 +51,7 @@ func (r *receiver) packet(b []byte, at time.Time) bool {
 
 // account keeps the figures of the receiver report.
 func (r *receiver) account(at time.Time) {
-	now := at.UnixMicro() * int64(r.clockRate) / 1e6
+	now := at.Unix()*int64(r.clockRate) + int64(at.Nanosecond())*int64(r.clockRate)/1e9
 	seq := r.p.SequenceNumber
 	if r.count == 0 || r.ssrc != r.p.SSRC {
 		r.ssrc = r.p.SSRC

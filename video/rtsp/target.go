@@ -30,7 +30,11 @@ func newTarget(u *url.URL) (target, error) {
 	if !strings.EqualFold(u.Scheme, "rtsp") || u.Hostname() == "" || u.Opaque != "" || !ok {
 		return target{}, fault(NotFound, nil, "the address is not an RTSP URL")
 	}
-	return target{origin: "rtsp://" + u.Host, path: path}, nil
+	host := u.Host
+	if zone, end := strings.IndexByte(host, '%'), strings.LastIndexByte(host, ']'); zone >= 0 && zone < end {
+		host = host[:zone] + host[end:] // a zone means something on this machine alone, RFC 6874 §1
+	}
+	return target{origin: "rtsp://" + host, path: path}, nil
 }
 
 func (t target) String() string { return t.origin + t.path }
@@ -45,16 +49,16 @@ func address(u *url.URL) string {
 }
 
 // base gives where a description's controls hang: what Content-Base or
-// Content-Location say, and the target asked for without them.
-func (t target) base(h header) target {
+// Content-Location tell, and the target asked for without them.
+func (t target) base(h header) (base target, told bool) {
 	for _, name := range []string{"Content-Base", "Content-Location"} {
 		if v := h.get(name); v != "" {
 			if path, absolute := pathOf(v); absolute {
-				return target{t.origin, path}
+				return target{t.origin, path}, true
 			}
 		}
 	}
-	return t
+	return t, false
 }
 
 // control gives the URL of an a=control below t. Relative ones are hung behind

@@ -51,6 +51,7 @@ func TestControl(t *testing.T) {
 			"rtsp://10.1.1.1/axis-media/media.amp/stream=0?videocodec=h264", "rtsp://h/axis-media/media.amp/stream=0?videocodec=h264"},
 		{"control is a query", "rtsp://h/cam", "", "?track=1", "rtsp://h/cam?track=1"},
 		{"IPv6", "rtsp://[2001:db8::1]:8554/cam", "rtsp://[fe80::1]/live/", "track1", "rtsp://[2001:db8::1]:8554/live/track1"},
+		{"IPv6 with a zone", "rtsp://[fe80::1%25eth0]:8554/cam", "", "track1", "rtsp://[fe80::1]:8554/cam/track1"},
 		{"credentials of ours stay at home", "rtsp://u:p@h/cam", "", "track1", "rtsp://h/cam/track1"},
 		{"escapes stay", "rtsp://h/c%20m/%C4%91", "", "track1", "rtsp://h/c%20m/%C4%91/track1"},
 		{"spaces and line ends of a camera", "rtsp://h/cam", "", "tr ack\r\n1", "rtsp://h/cam/tr%20ack1"},
@@ -59,14 +60,18 @@ func TestControl(t *testing.T) {
 		if c.base != "" {
 			h.add("Content-Base", c.base)
 		}
-		got, ok := mustTarget(t, c.asked).base(h).control(c.control)
+		base, told := mustTarget(t, c.asked).base(h)
+		if told != strings.HasPrefix(strings.TrimPrefix(c.base, "rtsp:/"), "/") {
+			t.Errorf("%s: base told: %v", c.name, told)
+		}
+		got, ok := base.control(c.control)
 		if !ok || got.String() != c.want {
 			t.Errorf("%s: %s, want %s", c.name, got, c.want)
 		}
 	}
 	var h header
 	h.add("Content-Location", "rtsp://x/elsewhere/")
-	if got := mustTarget(t, "rtsp://h/cam").base(h).String(); got != "rtsp://h/elsewhere/" {
+	if got, _ := mustTarget(t, "rtsp://h/cam").base(h); got.String() != "rtsp://h/elsewhere/" {
 		t.Errorf("by Content-Location: %s", got)
 	}
 	if _, ok := mustTarget(t, "rtsp://h/cam").control(strings.Repeat("x", maxPath)); ok {
