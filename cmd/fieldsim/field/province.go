@@ -140,7 +140,7 @@ func readSites(text []byte) ([]site, error) {
 				s.crowd = 68 // markets
 			}
 			s.device.Metrics = promise(30, wifiMetrics)
-		case "camera": // a later issue's, and not a device that tells observations
+		case "camera": // it tells no observations; see Cameras
 			continue
 		default:
 			return nil, fmt.Errorf("feature %d: unknown kind %q", i, p.Kind)
