@@ -287,7 +287,7 @@ func (c *session) setup(r *request) *response {
 	c.outlets[track] = out
 	a := status(200)
 	a.header.add("Transport", fmt.Sprintf("RTP/AVP/TCP;unicast;interleaved=%d-%d;ssrc=%08X", channel, channel+1, out.head.SSRC))
-	a.header.add("Session", fmt.Sprintf("%s;timeout=%d", c.id, int(c.server.o.Timeout/time.Second)))
+	a.header.add("Session", fmt.Sprintf("%s;timeout=%d", c.id, max(1, int(c.server.o.Timeout/time.Second))))
 	return a
 }
 
