@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -296,5 +295,3 @@ func mustContain(t testing.TB, err error, field string) {
 	}
 	t.Fatalf("faults %v name no %s", err, field)
 }
-
-var _ = fmt.Sprint
