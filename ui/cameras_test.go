@@ -386,7 +386,7 @@ func TestTopicCameras(t *testing.T) {
 		b.until(box, func() map[string]string { return truth(h, &h.cameras, &geo.Box{W: 106, S: 9, E: 108, N: 11}) })
 	}
 	a.do("PATCH", "/api/v1/cameras/west", `{"position":{"lon":107.5,"lat":10}}`).want(200) // into the box
-	all.apply(l.want("d"), true) // the same row: who has no box is told again
+	all.apply(l.want("d"), true)                                                           // the same row: who has no box is told again
 	follow()
 	if len(box.rows) != 2 {
 		t.Fatal(box.rows)

@@ -70,10 +70,8 @@ func newHub(o Options, j *journal, m *meters) *hub {
 	for _, d := range o.Registry.All() {
 		h.placeLocked(d)
 	}
-	if o.Cameras != nil {
-		for _, c := range o.Cameras.All() {
-			h.viewLocked(c)
-		}
+	for _, c := range o.Cameras.All() {
+		h.viewLocked(c)
 	}
 	h.mu.Unlock()
 	h.done.Go(h.sweepEverySecond)
