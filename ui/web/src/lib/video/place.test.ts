@@ -20,7 +20,7 @@ describe('where a camera looks', () => {
     ['across north: 350° sees 5°', at(106.4496, 10.3055), 350, 60, true],
     ['all round', at(106.45, 10.305), 180, 360, true],
     ['its own place', gate, 180, 60, true],
-    ['too far to be made out', at(106.45, 10.28), 0, 60, false],
+    ['too far to be made out', at(106.45, 10.296), 0, 60, false],
     ['bearing not known', at(106.45, 10.305), undefined, 60, false],
     ['angle not known', at(106.45, 10.305), 0, undefined, false],
   ])('%s', (_, from, deg, view, want) => {
@@ -34,6 +34,12 @@ describe('order of the mosaic', () => {
     const all = [camera('c', at(106, 10), { name: 'Cổng 10', group: 'B' }), camera('a', at(106, 10), { name: 'Cổng 2', group: 'B' }), camera('b', at(106, 10), { name: 'Chợ', group: 'A' })];
     expect(mosaicOrder(all, [], place).map((w) => w.camera.id)).toEqual(['b', 'a', 'c']);
   });
+  it('looks farther for what is urgent', () => {
+    const gate = at(106.45, 10.31);
+    const c = camera('c', at(106.47, 10.31)); // 2.2 km
+    expect(mosaicOrder([c], [alarm('a', gate)], place)[0]).toMatchObject({ framed: true });
+    expect(mosaicOrder([c], [{ ...alarm('a', gate), priority: 'low' }], place)).toEqual([{ camera: c }]);
+  });
   it('puts those of alarms first: who sees it, then who is nearest, none twice', () => {
     const gate = at(106.45, 10.31);
     const all = [
@@ -46,7 +52,7 @@ describe('order of the mosaic', () => {
     expect(got.map((w) => [w.camera.id, w.alarm?.id, w.framed ?? false])).toEqual([
       ['sees', 'a1', true],
       ['near', 'a1', false],
-      ['third', 'a2', false],
+      ['third', 'a2', true],
       ['far', undefined, false],
     ]);
     expect(got[1]?.distance).toBeCloseTo(109, 0);

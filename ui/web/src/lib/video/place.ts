@@ -1,7 +1,7 @@
 // Which cameras stand for which alarm on the wall. The opened alarm asks the
 // server; a wall of many alarms reckons by the list it has.
 
-import type { Alarm, Camera, Position } from '../api/types';
+import type { Alarm, Camera, Position, Priority } from '../api/types';
 import { formatNumber, THIN, type Locale } from '../format/number';
 
 const EARTH_M = 6_371_008.8;
@@ -24,18 +24,17 @@ export function bearing(a: Position, b: Position): number {
   return ((Math.atan2(y, x) * 180) / Math.PI + 360) % 360;
 }
 
-/** A camera so far from an alarm tells the wall nothing of it. */
-export const NEAR_M = 2500;
-/** Farther than this a place is too small in the picture to be made out. */
-export const SEES_M = 1000;
-/** Closer than this a position is the camera's own: its bearing cuts nothing off. */
-const HERE_M = 15;
+/** A camera farther from an alarm than this tells the wall nothing of it. */
+export const REACH_M: Record<Priority, number> = { urgent: 5000, high: 5000, medium: 1000, low: 1000 };
+/** Farther than this a place is too small in the picture to be made out; the server's number. */
+export const SEES_M = 1500;
 
 export function sees(c: Camera, place: Position): boolean {
   const d = distanceM(c.position, place);
   if (d > SEES_M || c.view_deg === undefined) return false;
-  if (c.view_deg >= 360 || d <= HERE_M) return true;
+  if (c.view_deg >= 360) return true;
   if (c.bearing === undefined) return false;
+  if (d === 0) return true; // it stands there; there is no direction to ask about
   const off = Math.abs(((bearing(c.position, place) - c.bearing + 540) % 360) - 180);
   return off <= c.view_deg / 2;
 }
@@ -46,8 +45,9 @@ export interface Watching {
   alarm?: Alarm;
   /** From the camera to that alarm, metres. */
   distance?: number;
-  /** It shows the alarm's own place: it wears the frame. */
+  /** The first camera of its alarm: it wears the frame. */
   framed?: boolean;
+  sees?: boolean;
 }
 
 const byGroup = new Intl.Collator('vi', { numeric: true });
@@ -60,12 +60,12 @@ export function mosaicOrder(cameras: Iterable<Camera>, alarms: readonly Alarm[],
     if (!place) continue;
     const near = [...rest.values()]
       .map((camera) => ({ camera, alarm, distance: distanceM(camera.position, place), sees: sees(camera, place) }))
-      .filter((n) => n.distance <= NEAR_M)
+      .filter((n) => n.distance <= REACH_M[alarm.priority])
       .sort((a, b) => Number(b.sees) - Number(a.sees) || a.distance - b.distance)
       .slice(0, 2);
     near.forEach(({ camera, distance, sees }, i) => {
       rest.delete(camera.id);
-      out.push({ camera, alarm, distance, framed: i === 0 && (sees || distance <= SEES_M) });
+      out.push({ camera, alarm, distance, framed: i === 0, sees });
     });
   }
   for (const camera of rest.values()) out.push({ camera });
