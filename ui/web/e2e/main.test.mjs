@@ -1,9 +1,12 @@
 // The main job, from sensor to second screen: a value rises over a rule's
-// threshold, is seen, acknowledged, and survives the death of the server.
+// threshold, is seen, acknowledged, and survives the death of the server; the
+// cameras beside it are there whenever its alarm is opened.
 import assert from 'node:assert/strict';
+import { beside } from './lib/cameras.mjs';
 import { journey } from './lib/journey.mjs';
 import { CUA_TIEU, placeOf } from './lib/field.mjs';
 import { DARK, decodePNG, projection, reachesOf, tones } from './lib/pixels.mjs';
+import { honest, look, plays, tile } from './lib/tile.mjs';
 import { timed, until } from './lib/until.mjs';
 
 const AT = CUA_TIEU[2]; // Hòa Bình, km 20.2
@@ -28,8 +31,16 @@ async function water(page, fromKm, toKm) {
 }
 const said = (share) => Object.entries(share).map(([k, v]) => `${k} ${Math.round(v * 100)} %`).join(' ');
 
-journey('from sensor to wall: raise, see, acknowledge, lose the server, live again', 240_000, async ({ ioc, browser, field, step }) => {
+/** Ids of the opened alarm's cameras, as they stand on the page. */
+const watching = (page) => page.getByTestId('alarm-cameras').locator('[data-camera]').evaluateAll((all) => all.map((el) => el.dataset.camera));
+
+journey('from sensor to wall: raise, see, acknowledge, lose the server, live again', 240_000, async ({ ioc, browser, field, cameras, step }) => {
   await field.salinity(CUA_TIEU);
+  const filmed = await cameras.simulated();
+  // The nearer one looks away from the station; the one that sees it comes first all the same.
+  await cameras.add({ id: 'quay-lung', name: 'Camera Bến đò', url: filmed.url(1), position: beside(placeOf(AT), 0, 150), bearing: 90, view_deg: 60 });
+  await cameras.add({ id: 'nhin-thay', name: 'Camera Cống Hòa Bình', url: filmed.url(3), position: beside(placeOf(AT), 500, 0), bearing: 180, view_deg: 60 });
+  await cameras.add({ id: 'o-xa', name: 'Camera Ngã tư', url: filmed.url(2), position: beside(placeOf(AT), 2000, 0), bearing: 180, view_deg: 60 });
   await ioc.api('POST', '/api/v1/rules', { id: 'man-cao', title: 'Độ mặn vượt ngưỡng lấy nước', metric: 'salinity', scope: {}, on: { above: 2 }, off: { below: 1.5 }, priority: 'high' });
   await ioc.account('truc-ban-2', 'operator');
   let one, two;
@@ -91,6 +102,17 @@ journey('from sensor to wall: raise, see, acknowledge, lose the server, live aga
     await one.getByTestId('alarm-ack').waitFor();
   });
 
+  await step('and the two cameras beside it, the one that sees it first', async () => {
+    await until('two tiles', async () => (await watching(one)).length === 2);
+    assert.deepEqual(await watching(one), ['nhin-thay', 'quay-lung']);
+    const inAlarm = one.getByTestId('alarm-cameras');
+    assert.match(await tile(inAlarm, 'nhin-thay').innerText(), /nhìn thấy điểm này · 500\s*m/);
+    assert.match(await tile(inAlarm, 'quay-lung').innerText(), /150\s*m/);
+    assert.doesNotMatch(await tile(inAlarm, 'quay-lung').innerText(), /nhìn thấy/);
+    const ms = await Promise.all(['nhin-thay', 'quay-lung'].map((id) => plays(tile(inAlarm, id), id)));
+    return `live after ${ms.join(' and ')} ms`;
+  });
+
   await step('acknowledged by key, seen in the second browser', async () => {
     await until('the second browser has the alarm', async () => (await two.getByTestId('alarm-row').getAttribute('data-state')) === 'active');
     const [ms] = await timed(async () => {
@@ -113,6 +135,10 @@ journey('from sensor to wall: raise, see, acknowledge, lose the server, live aga
     assert.equal(await value(one), '6', 'the last value stays on screen');
     await until('values are hatched', () => one.getByTestId('alarm-open').locator('.big').evaluate((el) => /repeating-linear-gradient/.test(getComputedStyle(el).backgroundImage)));
     assert.match(await two.getByTestId('conn-banner').innerText(), /Reconnecting|No connection/);
+    await until('the tile says so, over the last picture', async () => {
+      honest(await look(tile(one, 'nhin-thay')), { words: /Mất hình từ[\s\S]*Không nối được máy chủ/ });
+      return true;
+    });
     await until('it is called lost', async () => (await one.getByTestId('conn-banner').getAttribute('data-state')) === 'lost');
     return `kill to banner ${ms} ms`;
   });
@@ -134,6 +160,20 @@ journey('from sensor to wall: raise, see, acknowledge, lose the server, live aga
     await field.publish(AT, 0.7);
     for (const page of [one, two]) await until('no alarm open', async () => (await page.getByTestId('alarm-row').count()) === 0);
     await until('the river is fresh again', async () => { const s = await water(one, 18, 21); if (s.fresh < 0.5 || s.salt > 0.05) throw new Error(said(s)); return true; });
+  });
+
+  await step('it rises again: the opened alarm ends with pictures that move', async () => {
+    await field.publish(AT, 8);
+    await until('one alarm in the list', async () => (await one.getByTestId('alarm-row').count()) === 1);
+    await one.getByTestId('alarm-row').getByRole('button').click();
+    const inAlarm = one.getByTestId('alarm-cameras');
+    await until('the one that sees it first', async () => (await watching(one))[0] === 'nhin-thay');
+    const ms = await Promise.all(['nhin-thay', 'quay-lung'].map((id) => plays(tile(inAlarm, id), id)));
+    const picture = await look(tile(inAlarm, 'nhin-thay'));
+    assert.deepEqual([picture.width, picture.height], [640, 360]);
+    assert.ok(picture.spread > 5, 'there is something to see');
+    assert.equal(await one.evaluate(() => globalThis.heapMark), 'never reloaded');
+    return `live after ${ms.join(' and ')} ms, currentTime ${picture.at.toFixed(1)} s`;
   });
 
   assert.deepEqual([...browser.hosts], [new URL(ioc.url).host]);

@@ -1,7 +1,7 @@
 """A camera that is not ours: GStreamer's RTSP server with digest log-in.
 
-Listens on a port of the system's choice on 127.0.0.1 and prints it. Ends when
-its standard input does.
+Listens on 127.0.0.1, on the port given or one of the system's choice, and
+prints it. Ends when its standard input does.
 """
 import sys
 import threading
@@ -14,7 +14,7 @@ gi.require_version("GstRtspServer", "1.0")
 from gi.repository import GLib, Gst, GstRtsp, GstRtspServer
 
 Gst.init(None)
-user, password = sys.argv[1], sys.argv[2]
+user, password = sys.argv[1:3]
 
 factory = GstRtspServer.RTSPMediaFactory()
 factory.set_launch(
@@ -38,7 +38,7 @@ factory.set_permissions(permissions)
 
 server = GstRtspServer.RTSPServer()
 server.set_address("127.0.0.1")
-server.set_service("0")
+server.set_service(sys.argv[3] if len(sys.argv) > 3 else "0")
 server.set_auth(auth)
 server.get_mount_points().add_factory("/cam", factory)
 server.attach(None)

@@ -60,6 +60,7 @@ export class Ioc {
         IOC_RTSP_ADDR: `127.0.0.1:${this.rtsp}`,
         IOC_DATA_DIR: join(this.dir, 'data'),
         IOC_ADMIN_PASSWORD: PASSWORD,
+        IOC_VIDEO_ALLOW: '127.0.0.0/8',
       },
       stdio: ['ignore', 'pipe', 'pipe'],
     });

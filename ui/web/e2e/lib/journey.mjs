@@ -2,12 +2,14 @@
 // happened and leaves pictures, and nothing outlives it.
 import { test } from 'node:test';
 import { Browser } from './browser.mjs';
+import { Cameras } from './cameras.mjs';
 import { Field } from './field.mjs';
 import { Ioc } from './ioc.mjs';
 
 export function journey(name, timeout, walk) {
   test(name, { timeout }, async (t) => {
     const ioc = await Ioc.start();
+    const cameras = new Cameras(ioc);
     let browser;
     let at = 'start';
     const step = async (what, act) => {
@@ -18,7 +20,7 @@ export function journey(name, timeout, walk) {
     };
     try {
       browser = await Browser.launch(ioc);
-      await walk({ t, ioc, browser, field: new Field(ioc), step });
+      await walk({ t, ioc, browser, field: new Field(ioc), cameras, step });
       at = 'quiet pages';
       browser.check();
     } catch (e) {
@@ -28,6 +30,7 @@ export function journey(name, timeout, walk) {
       throw e;
     } finally {
       await browser?.close();
+      await cameras.end();
       await ioc.stop();
     }
   });
