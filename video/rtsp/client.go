@@ -72,7 +72,8 @@ func Dial(ctx context.Context, u *url.URL, o Options) (*Session, error) {
 		err = s.begin()
 	}
 	if err != nil {
-		nc.Close()
+		s.conn.streaming = true // what is written from now on has a deadline of its own
+		s.Close()
 		return nil, err
 	}
 	return s, nil
@@ -203,6 +204,11 @@ func (s *Session) setup(base target, t Track, want channels) error {
 	if err := statusFault(answer, "SETUP"); err != nil {
 		return err
 	}
+	if v := answer.header.get("Session"); v != "" && s.id == "" {
+		var timeout time.Duration
+		s.id, timeout = parseSession(v)
+		s.keepAlive = max(min(timeout/2, maxKeepAlive), minKeepAlive)
+	}
 	got, err := parseTransport(answer.header.get("Transport"), want)
 	if err != nil {
 		return err
@@ -211,11 +217,6 @@ func (s *Session) setup(base target, t Track, want channels) error {
 		if got.rtp == r.rtp || got.rtp == r.rtcp || got.rtcp == r.rtp || got.rtcp == r.rtcp {
 			return fault(Protocol, nil, "two tracks on one interleaved channel")
 		}
-	}
-	if v := answer.header.get("Session"); v != "" && s.id == "" {
-		var timeout time.Duration
-		s.id, timeout = parseSession(v)
-		s.keepAlive = max(min(timeout/2, maxKeepAlive), minKeepAlive)
 	}
 	s.tracks = append(s.tracks, t)
 	s.receivers = append(s.receivers, &receiver{channels: got, assembler: a, payloadType: t.PayloadType, clockRate: t.ClockRate})

@@ -3,6 +3,7 @@ package rtsp
 import (
 	"io"
 	"net/url"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -449,6 +450,59 @@ type nothing struct{ assembler }
 
 func (nothing) push(*rtp.Packet, time.Time) {}
 func (nothing) report(*rtcp.SenderReport)   {}
+
+// What was set up is given back when the rest fails.
+func TestFailedHandshakeIsTornDown(t *testing.T) {
+	ended := make(chan string, 1)
+	camera := &scriptedCamera{on: map[string]func(*wire, *request){
+		"PLAY":     func(w *wire, r *request) { w.answer(r, 453) },
+		"TEARDOWN": func(w *wire, r *request) { ended <- r.header.get("Session") },
+	}}
+	_, err := Dial(t.Context(), camera.start(t), quick)
+	checkFault(t, "PLAY refused", err, BadStatus)
+	if id := <-ended; id != "1234" {
+		t.Errorf("TEARDOWN of session %q", id)
+	}
+}
+
+// However a session ends, its descriptor goes with it.
+func TestNothingLeaks(t *testing.T) {
+	descriptors := func() int {
+		entries, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(entries)
+	}
+	refused := func(w *wire, r *request) { w.answer(r, 404) }
+	camera := &scriptedCamera{on: map[string]func(*wire, *request){"DESCRIBE": refused}}
+	playing := &scriptedCamera{play: func(w *wire) { w.write(w.picture(0) + "RTSP/1.0 200 OK\r\nContent-Length: -1\r\n\r\n") }}
+	bad, good := camera.start(t), playing.start(t)
+	nobody := &url.URL{Scheme: "rtsp", Host: "127.0.0.1:1"}
+	round := func() {
+		for _, u := range []*url.URL{bad, nobody} {
+			if _, err := Dial(t.Context(), u, quick); err == nil {
+				t.Fatal("plays")
+			}
+		}
+		s, err := Dial(t.Context(), good, quick)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for err == nil {
+			_, err = s.Read()
+		}
+	}
+	round()
+	before := descriptors()
+	for range 200 {
+		round()
+	}
+	// The cameras' sides of the last connections may still be closing.
+	if after := descriptors(); after > before+20 {
+		t.Errorf("%d descriptors before, %d after 600 sessions", before, after)
+	}
+}
 
 // Close from another goroutine ends a Read that waits.
 func TestCloseEndsRead(t *testing.T) {

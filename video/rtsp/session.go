@@ -263,14 +263,17 @@ func (s *Session) report(now time.Time) error {
 	return nil
 }
 
-// Close says TEARDOWN, where that costs no waiting, and closes the connection.
+// Close says TEARDOWN, where that costs no waiting, and closes the connection:
+// cameras have few sessions to give, and keep a lost one for a minute.
 func (s *Session) Close() error {
 	// Who holds the lock is writing to a camera that does not read: then there
 	// is nothing to say.
 	if s.mu.TryLock() {
 		if !s.closed {
 			s.closed = true
-			s.sendLocked("TEARDOWN", s.aggregate, nil, byeTime)
+			if s.id != "" || len(s.tracks) > 0 {
+				s.sendLocked("TEARDOWN", s.aggregate, nil, byeTime)
+			}
 		}
 		s.mu.Unlock()
 	}
