@@ -176,16 +176,10 @@ func (c *Cameras) putLocked(ctx context.Context, cam Camera, may func(before *re
 	c.write.Lock()
 	defer c.write.Unlock()
 	before, _ := c.find(cam.ID)
-	r, full, err := c.prepare(cam, before)
-	var faults devices.FieldErrors
-	if err != nil && !errors.As(err, &faults) {
+	if err := may(before); err != nil {
 		return Camera{}, err
 	}
-	if before != nil || err == nil { // else the faults say more than that it is unknown
-		if err := may(before); err != nil {
-			return Camera{}, err
-		}
-	}
+	r, full, err := c.prepare(cam, before)
 	if err != nil {
 		return Camera{}, err
 	}

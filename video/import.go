@@ -32,6 +32,10 @@ var importColumns = []string{"id", "name", "url", "lon", "lat", "bearing", "view
 
 const neededColumns = 5
 
+// toldColumns are those that lists of cameras write beside: passed over, so that
+// a list which was exported can be taken again.
+var toldColumns = []string{"created", "state", "since", "why", "code", "distance_m", "sees"}
+
 // Import reads CSV with a header: id, name, url, lon, lat, and optional bearing,
 // view_deg, kind, group, pull, in any order; between them commas, or semicolons or
 // tabs as a spreadsheet may write. Lines are taken one by one; a known id is
@@ -198,6 +202,7 @@ func header(head []string) ([]string, error) {
 	for i, h := range head {
 		name := strings.ToLower(strings.TrimSpace(h))
 		switch {
+		case slices.Contains(toldColumns, name):
 		case !slices.Contains(importColumns, name):
 			faults.Add("file", "column %d of the first line has none of the names %s", i+1, strings.Join(importColumns, ", "))
 		case slices.Contains(names, name):

@@ -68,6 +68,12 @@ func TestImport(t *testing.T) {
 		t.Error("the password was not kept")
 	}
 
+	// A list that was exported can be taken again.
+	n, refused = importCSV(t, c, "id,name,url,lon,lat,state,since,why\ncam-5,Xuất,rtsp://10.0.0.6/y,106.7,10.5,live,2026-11-22T00:00:00Z,\n")
+	if cam, _ = c.Get("cam-5"); n != 1 || len(refused) != 0 || cam.Name != "Xuất" {
+		t.Errorf("%d taken, refused %v; cam-5 is %+v", n, refused, cam)
+	}
+
 	// Another host without password, quotes that do not match, no UTF-8.
 	n, refused = importCSV(t, c, "id\tname\turl\tlon\tlat\ncam-5\tx\trtsp://10.0.0.7/y\t106\t10\ncam-a\t\"x\" y\trtsp://10.0.0.7/y\t106\t10\ncam-b\tNg\xe3 t\xb0\trtsp://10.0.0.7/\t106\t10\ncam-c\tx\trtsp://127.0.0.1/\t106\t10\n")
 	if n != 1 || len(refused) != 3 || refused[0].Line != 2 || refused[1].Line != 3 || refused[2].Line != 4 {

@@ -16,8 +16,6 @@ const (
 	soundSettle = 10 * time.Second // before it comes back
 	maxSound    = 64 << 10         // bytes of sound between two pictures
 	maxFrames   = 128
-
-	baselineProfile = 66 // H.264 §A.2.1: no B slices
 )
 
 // mux turns a session's access units into fragments of one stream. It is owned
@@ -156,7 +154,7 @@ func (m *mux) describe(u *rtsp.Unit) bool {
 		return false
 	}
 	if !m.same(u) {
-		m.video.begin(m.tracks[0].ClockRate, picture.FPS, picture.Profile == baselineProfile)
+		m.video.begin(m.tracks[0].ClockRate, picture.FPS, reorderDepth(u.SPS))
 	}
 	m.muted = len(m.tracks) > 1 && !sound
 	m.stream = &Stream{Codecs: fmp4.Codecs(tracks), Width: picture.Width, Height: picture.Height, Init: head}

@@ -21,7 +21,8 @@ const (
 //
 // RTP says when to show a picture, not when to decode it. Pictures come in order
 // of decoding; so the DTS of the n-th is the n-th smallest showing time, delayed by as many
-// pictures (the depth) as the encoder reorders. The depth is learned when a time first goes back.
+// pictures (the depth) as the encoder reorders. Where the parameter sets do not say the depth,
+// it is learned when a time first goes back.
 //
 // A browser wants a key frame where the DTS jumps by more than twice the
 // duration that the last picture declared; so larger steps of the camera's
@@ -29,7 +30,7 @@ const (
 // not ready; begin is called first.
 type timeline struct {
 	rate     int64 // the camera's ticks a second
-	inOrder  bool  // the profile has no reordering: a time that goes back is a jump
+	inOrder  bool  // there is no reordering: a time that goes back is a jump
 	depth    int
 	top      [maxDepth + 1]int64 // the largest showing times since the last jump, largest first
 	n        int                 // of top; 0: the next picture begins anew
@@ -47,13 +48,13 @@ type timeline struct {
 }
 
 // begin starts a session: the camera's clock begins anew, ours goes on.
-// fps 0 is not known.
-func (t *timeline) begin(rate, fps int, inOrder bool) {
-	t.rate, t.inOrder = int64(rate), inOrder
+// fps 0 is not known, nor depth unknownDepth.
+func (t *timeline) begin(rate, fps, depth int) {
+	t.rate, t.inOrder = int64(rate), depth == 0
 	if rate <= 0 {
 		t.rate = videoRate
 	}
-	t.depth, t.n = 0, 0
+	t.depth, t.n = max(depth, 0), 0
 	t.gaps = [gapsKept]int64{}
 	step := int64(assumedTicks)
 	if fps > 0 {
@@ -61,7 +62,7 @@ func (t *timeline) begin(rate, fps int, inOrder bool) {
 		t.gaps[0] = step
 	}
 	t.gap, t.usual = 1, step
-	if !inOrder {
+	if depth == unknownDepth {
 		// Until the depth is learned, the picture after the first may be many
 		// steps ahead of it: those reordered before it follow.
 		t.gaps[0] = min(unlearned*step, longestTicks)
@@ -158,7 +159,9 @@ func (t *timeline) next(p int64) int64 {
 	}
 	out := decoding + t.offset
 	if out <= t.last {
-		return t.last + 1 // while the depth is learned, or the camera repeats a time
+		// While the depth is learned, or the camera repeats a time: slowly, until
+		// the times have come up with us. Standing still would be a complaint of ffmpeg's.
+		return t.last + max(t.usual/2, 1)
 	}
 	if most := t.last + 2*t.duration - 1; out > most {
 		t.offset -= out - most
