@@ -93,8 +93,7 @@ func below(base, path string) bool {
 // an absolute path as it is; absolute is false for anything else.
 func pathOf(s string) (path string, absolute bool) {
 	if scheme, rest, ok := strings.Cut(s, "://"); ok && isToken(scheme) {
-		// Credentials may hold what they must not: the host begins behind the
-		// last @ before the path.
+		// Whatever stands before the path, credentials included, is left out.
 		if at := strings.IndexAny(rest, "/?"); at >= 0 {
 			s = rest[at:]
 		} else {
