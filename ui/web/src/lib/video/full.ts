@@ -1,6 +1,6 @@
 // A tile over the whole screen, by click or by the key C.
 
-const SELECTOR = '[data-camera]';
+const SELECTOR = 'figure[data-camera]';
 /** Worn by a tile where the browser cannot show it alone (an iPhone). */
 const FALLBACK = 'full';
 

@@ -49,6 +49,7 @@ class FakeScreen implements Screen {
   append = () => void this.appended++;
   edge = () => void this.calls.push('edge');
   hold = () => void this.calls.push('hold');
+  clear = () => void this.calls.push('clear');
   end = () => void this.calls.push('end');
   look = (): Seen => ({ played: this.played, behind: 0.3, picture: this.picture });
 }
@@ -323,7 +324,7 @@ describe('a connection that ends', () => {
     await vi.advanceTimersByTimeAsync(10);
     expect(h.asked.n).toBe(1);
     expect(h.v().phase).toBe('forbidden');
-    expect(h.screen.calls.at(-1)).toBe('hold');
+    expect(h.screen.calls.at(-1)).toBe('clear'); // who may not see it keeps no picture of it
   });
 });
 

@@ -188,7 +188,7 @@ export class Player {
     }
     if (m.state === 'off' && m.code === 'deleted') {
       this.close();
-      this.o.screen.hold();
+      this.o.screen.clear();
       this.enter('off', now, m.code, m.why);
       return;
     }
@@ -217,11 +217,12 @@ export class Player {
     void this.o.ask().then((status) => {
       if (this.stopped || this.ws) return;
       if (status === 401 || status === 403) {
-        this.o.screen.hold();
+        // Who may not see it keeps no picture of it.
+        this.o.screen.clear();
         this.enter('forbidden', Date.now());
         this.again(SLOW_MS);
       } else if (status === 404) {
-        this.o.screen.hold();
+        this.o.screen.clear();
         this.enter('off', Date.now(), 'deleted');
         this.again(SLOW_MS);
       } else this.broken();

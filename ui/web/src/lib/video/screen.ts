@@ -26,6 +26,8 @@ export interface Screen {
   edge(): void;
   /** Keeps the last picture and lets go of everything else. */
   hold(): void;
+  /** Lets go of everything, the last picture too. */
+  clear(): void;
   end(): void;
 }
 
@@ -113,13 +115,17 @@ export class MseScreen implements Screen {
     this.drop();
   }
 
+  clear(): void {
+    this.drop();
+    this.clearStill();
+  }
+
   end(): void {
     this.video.removeEventListener('loadeddata', this.shown);
     this.video.removeEventListener('seeked', this.shown);
     this.video.removeEventListener('waiting', this.waiting);
     this.video.removeEventListener('error', this.failed);
-    this.drop();
-    this.clearStill();
+    this.clear();
     this.onfault = () => {};
   }
 
@@ -148,8 +154,10 @@ export class MseScreen implements Screen {
   }
 
   private play(): void {
-    // Refused or overtaken by the next picture: the next look tries again.
-    this.video.play().catch(() => {});
+    // Overtaken by the next picture: the next look tries again. Refused for its sound: without, then.
+    this.video.play().catch((e: unknown) => {
+      if (e instanceof DOMException && e.name === 'NotAllowedError') this.video.muted = true;
+    });
   }
 
   private readonly moved = (): void => {
