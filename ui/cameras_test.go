@@ -112,6 +112,13 @@ func TestCameras(t *testing.T) {
 	if len(rows) != 3 || !slices.Equal(rows[1][:5], []string{"cau", "Cầu mới", "rtsp://192.0.2.8:8554/stream2", "105.78", "10.03"}) {
 		t.Error(rows)
 	}
+	// The list can be edited in a spreadsheet and taken back.
+	list := string(a.do("GET", "/api/v1/cameras", "", "Accept", "text/csv").body)
+	var back cameraImportOut
+	a.do("POST", "/api/v1/cameras/import", strings.Replace(list, "Cầu mới", "Cầu cũ", 1), "Content-Type", "text/csv").want(200).into(&back)
+	if c, _ := w.cameras.Get("cau"); back.Accepted != 2 || len(back.Refused) != 0 || c.Name != "Cầu cũ" {
+		t.Errorf("%+v %+v", back, c)
+	}
 	a.do("DELETE", "/api/v1/cameras/cau", "").want(204)
 	a.do("GET", "/api/v1/cameras/cau", "").problem(404)
 }
