@@ -40,6 +40,9 @@ func parseAddress(text string) (u *url.URL, why string) {
 		}
 	}
 	u.Host = strings.ToLower(u.Host)
+	if len(u.String()) > maxURL { // as it is stored, with escapes
+		return nil, "must be at most 2048 bytes, escapes counted"
+	}
 	return u, ""
 }
 

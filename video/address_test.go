@@ -18,7 +18,7 @@ func TestParseAddress(t *testing.T) {
 	for _, bad := range []string{
 		"", " ", "h", "h/x", "http://h/x", "rtsps://h/x", "rtsp:h", "rtsp:///x", "rtsp://:554/x", "rtsp://h:0/x", "rtsp://h:65536/x", "rtsp://h:x/y",
 		"rtsp://u:hunter2%zz@h/x", "rtsp://u:p#q@h/x", "rtsp://h/a b", "rtsp://h/\x00", "rtsp://h/\xff", "rtsp://h/\u202e hunter2", "rtsp://u:hun/ter2@h/x",
-		"rtsp://h/" + strings.Repeat("x", maxURL),
+		"rtsp://h/" + strings.Repeat("x", maxURL), "rtsp://h/" + strings.Repeat("ư", 400),
 	} {
 		u, why := parseAddress(bad)
 		if why == "" {
@@ -140,6 +140,11 @@ func FuzzAddress(f *testing.F) {
 		u, why := parseAddress(text)
 		if why != "" {
 			return
+		}
+		// What is sealed is what is dialled after a restart.
+		if stored, why := parseAddress(u.String()); why != "" || stored.String() != u.String() || stored.User.String() != u.User.String() ||
+			stored.EscapedPath() != u.EscapedPath() || stored.Host != u.Host {
+			t.Fatalf("%q is stored as %q and read as %v (%s)", text, u, stored, why)
 		}
 		s := shown(u)
 		if u.User != nil && strings.Contains(strings.TrimPrefix(s, "rtsp://"+u.Host), "@") && !strings.Contains(u.EscapedPath()+u.RawQuery, "@") {
