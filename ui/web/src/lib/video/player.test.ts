@@ -243,6 +243,17 @@ describe('a picture that stands still', () => {
     h.run(1000);
     expect(h.phases()).toEqual(['connecting', 'live']);
   });
+  it('is told all the same when the page is held up again and again', () => {
+    const h = harness();
+    h.last().begin();
+    h.run(6000);
+    const still = Date.now();
+    for (let i = 0; i < 5; i++) {
+      vi.setSystemTime(Date.now() + 1500);
+      h.freeze(250);
+    }
+    expect(h.v()).toMatchObject({ phase: 'stalled', since: still });
+  });
   it('is rebuilt after a fault of the decoder', () => {
     const h = harness();
     h.last().begin();

@@ -21,7 +21,7 @@ export const RETRY_MAX_MS = 15_000;
 /** What cannot change by itself soon is asked again this seldom. */
 export const SLOW_MS = 60_000;
 const TICK_MS = 250;
-/** A tick so late is the page held up, not the picture. */
+/** A tick so late tells that the page was held up, and the picture perhaps with it. */
 const LATE_MS = 1000;
 const DELAY_TOLD_MS = 1000;
 const HANDSHAKE_MS = 8000;
@@ -70,7 +70,9 @@ export class Player {
   private hiddenAt = 0;
   private heardAt = 0; // any message
   private mediaAt = 0; // a fragment, not the init segment
-  private playedAt = 0; // the last progress
+  private movedAt = 0; // the last progress
+  private playedAt = 0; // the same for judging: an excuse moves it on
+  private forgiven = false; // one excuse for each standstill
   private played = 0;
   private liveAt = 0;
   private brokenAt = 0;
@@ -258,7 +260,7 @@ export class Player {
   private readonly fault = (why: ScreenFault): void => {
     if (this.stopped) return;
     this.begun = false;
-    this.enter('stalled', this.playedAt || Date.now(), why === 'decode' || why === 'append' ? 'decode' : undefined);
+    this.enter('stalled', this.movedAt || Date.now(), why === 'decode' || why === 'append' ? 'decode' : undefined);
     this.restartAt = Date.now() + this.backoff();
     // What comes until then is of no use.
     this.close();
@@ -268,7 +270,10 @@ export class Player {
   private readonly watch = (): void => {
     const now = Date.now();
     const late = now - this.tickedAt - TICK_MS;
-    if (this.tickedAt && late > LATE_MS) this.playedAt += late;
+    if (this.tickedAt && late > LATE_MS && !this.forgiven) {
+      this.forgiven = true;
+      this.playedAt = Math.max(this.playedAt, now - STALL_MS / 2);
+    }
     this.tickedAt = now;
     if (this.hidden) {
       if (this.ws && now - this.hiddenAt >= HIDDEN_MS) this.pause();
@@ -288,7 +293,8 @@ export class Player {
   };
 
   private progress(now: number): void {
-    this.playedAt = now;
+    this.movedAt = this.playedAt = now;
+    this.forgiven = false;
     this.brokenAt = 0;
     this.restartAt = 0;
     if (this.view.phase !== 'live') {
@@ -308,7 +314,7 @@ export class Player {
       return;
     }
     if (this.view.phase === 'live' && now - this.playedAt >= STALL_MS) {
-      this.enter('stalled', this.playedAt);
+      this.enter('stalled', this.movedAt);
       if (this.ws && this.begun) this.o.screen.edge();
     }
     if (!this.ws) return; // a try is on its way
@@ -330,7 +336,7 @@ export class Player {
     const start = this.view.phase === 'connecting' && since >= START_MS;
     const stuck = this.view.phase === 'stalled' && still >= STALL_MS + (comes ? NUDGE_MS : SILENT_MS - STALL_MS) && since >= STALL_MS + NUDGE_MS;
     if (!start && !stuck) return;
-    if (start) this.enter('stalled', this.playedAt);
+    if (start) this.enter('stalled', this.view.since);
     // The server keeps the newest key frame: a new socket has a picture at once, a new buffer on the old one may wait for seconds.
     this.restartAt = now + (this.tries === 0 ? 0 : this.backoff());
     if (this.tries === 0) this.tries = 1;
