@@ -49,24 +49,39 @@ func Dial(ctx context.Context, u *url.URL, o Options) (*Session, error) {
 	deadline := time.Now().Add(o.Handshake)
 	dialling, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
-	nc, err := o.Dial(dialling, "tcp", address(u))
-	if err != nil {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		return nil, dialFault(err)
-	}
-	s := &Session{conn: newConn(nc), silence: o.Silence, aggregate: to}
+	s := &Session{silence: o.Silence, aggregate: to}
 	if u.User != nil {
 		s.user = u.User.Username()
 		s.password, _ = u.User.Password()
 	}
-	// A deadline in the past ends whatever the handshake waits for.
-	nc.SetDeadline(deadline)
-	stop := context.AfterFunc(ctx, func() { nc.SetDeadline(time.Unix(1, 0)) })
+	var stops []func() bool
+	connect := func() error {
+		nc, err := o.Dial(dialling, "tcp", address(u))
+		if err != nil {
+			return dialFault(err)
+		}
+		// A deadline in the past ends whatever the handshake waits for.
+		nc.SetDeadline(deadline)
+		stops = append(stops, context.AfterFunc(ctx, func() { nc.SetDeadline(time.Unix(1, 0)) }))
+		s.conn = newConn(nc)
+		return nil
+	}
+	if err := connect(); err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, err
+	}
+	s.reconnect = func() error {
+		s.conn.nc.Close()
+		return connect()
+	}
 	err = s.handshake()
-	if !stop() && ctx.Err() != nil {
-		err = ctx.Err()
+	s.reconnect = nil
+	for _, stop := range stops {
+		if !stop() && ctx.Err() != nil {
+			err = ctx.Err()
+		}
 	}
 	if err == nil {
 		err = s.begin()
@@ -228,11 +243,15 @@ func (s *Session) setup(base target, t Track, want channels) error {
 // The answer may have any final status.
 func (s *Session) do(method string, to target, h header) (*response, error) {
 	for tried := false; ; tried = true {
-		cseq, err := s.send(method, to, h)
-		if err != nil {
-			return nil, err
+		answer, err := s.ask(method, to, h)
+		if tried && s.reconnect != nil && hasEnded(err) {
+			// Some cameras close the connection after they have asked for the log-in.
+			again := s.reconnect
+			s.reconnect = nil
+			if err = again(); err == nil {
+				answer, err = s.ask(method, to, h)
+			}
 		}
-		answer, err := s.await(cseq)
 		if err != nil || answer.status != 401 {
 			if err == nil && s.login != nil {
 				s.proved, s.retries = true, 0
@@ -243,6 +262,19 @@ func (s *Session) do(method string, to target, h header) (*response, error) {
 			return nil, err
 		}
 	}
+}
+
+func hasEnded(err error) bool {
+	var f *Error
+	return errors.As(err, &f) && f.Code == Ended
+}
+
+func (s *Session) ask(method string, to target, h header) (*response, error) {
+	cseq, err := s.send(method, to, h)
+	if err != nil {
+		return nil, err
+	}
+	return s.await(cseq)
 }
 
 // challenged makes ready to answer a 401, if that can help. A password that was

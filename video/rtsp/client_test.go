@@ -1,6 +1,7 @@
 package rtsp
 
 import (
+	"errors"
 	"io"
 	"net/url"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -332,5 +334,39 @@ func TestCloseEndsRead(t *testing.T) {
 	checkFault(t, "Read", <-ended, Ended)
 	if err := s.Close(); err != nil {
 		t.Errorf("second Close: %v", err)
+	}
+}
+
+// Some cameras close the connection after they have asked for the log-in.
+func TestLoginOnASecondConnection(t *testing.T) {
+	for _, ends := range []int{1, 100} {
+		camera := &scriptedCamera{}
+		var asked atomic.Int32
+		camera.on = map[string]func(*wire, *request){
+			"DESCRIBE": func(w *wire, r *request) {
+				if r.header.get("Authorization") != "" && asked.Load() >= int32(ends) {
+					camera.usual(w, r)
+					return
+				}
+				asked.Add(1)
+				w.answer(r, 401, `WWW-Authenticate: Basic realm="camera"`, "Connection: close")
+				w.nc.Close()
+			},
+		}
+		camera.play = (*wire).stream
+		u := camera.start(t)
+		u.User = url.UserPassword("u", "p")
+		s, err := Dial(t.Context(), u, quick)
+		if ends > 1 {
+			if fault := (*Error)(nil); !errors.As(err, &fault) || fault.Code != Unauthorized || asked.Load() != 2 {
+				t.Errorf("a camera that never lets in: %v after %d questions", err, asked.Load())
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		readPicture(t, s)
+		s.Close()
 	}
 }

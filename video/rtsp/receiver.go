@@ -42,9 +42,7 @@ func (r *receiver) packet(b []byte, at time.Time) bool {
 		return false
 	}
 	r.account(at)
-	if len(r.p.Payload) == 0 {
-		return false
-	}
+	// One without payload counts too: else its number would pass for a loss.
 	r.assembler.push(&r.p, at)
 	return true
 }

@@ -36,8 +36,8 @@ func newOutlet(t Track, channel uint8) *outlet {
 	}
 }
 
-// Write packetises and sends one unit: Track, PTS, Key, Data, SPS and PPS count;
-// RTP time is PTS itself. Parameter sets, the track's where the unit has none, go
+// Write packetises and sends one unit: Track, PTS, Wall, Key, Data, SPS and PPS
+// count; RTP time is PTS itself, and a unit without Wall is of this moment. Parameter sets, the track's where the unit has none, go
 // in band before each key unit. It blocks while the client does not read, at most
 // a few seconds. Units of tracks that the client did not set up are passed over.
 func (w *Writer) Write(u Unit) error {
@@ -58,6 +58,9 @@ func (w *Writer) Write(u Unit) error {
 	w.buf = w.buf[:0]
 	if now := time.Now(); now.Sub(out.reported) >= sendReportEvery {
 		out.reported = now
+		if !u.Wall.IsZero() {
+			now = u.Wall
+		}
 		w.buf = out.appendReport(w.buf, uint32(u.PTS), now)
 	}
 	var err error

@@ -34,8 +34,9 @@ type Session struct {
 	playing    bool          // PLAY was sent
 
 	// Owned by who reads: Dial, then Read.
-	proved     bool // the log-in was taken once
-	retries    int  // answers to stale nonces since something else was answered
+	reconnect  func() error // once, in the handshake; else nil
+	proved     bool         // the log-in was taken once
+	retries    int          // answers to stale nonces since something else was answered
 	early      []arrival
 	earlyBytes int
 	popping    *receiver // may have more units
