@@ -9,7 +9,8 @@ export const CONES_FROM_ZOOM = 11;
 export const NAMES_FROM_ZOOM = 13;
 
 export const BOX_W = 26;
-export const BOX_H = 20;
+/** A finger's target; the mark in it is 20 high. */
+export const BOX_H = 24;
 const GAP = 4;
 /** Width of a box that stands for n cameras, `lost` of them without a picture. */
 export const boxWidth = (n: number, lost: number): number => (n === 1 ? BOX_W : BOX_W + 10 + 8 * String(n).length + (lost ? 10 + 8 * String(lost).length : 0));

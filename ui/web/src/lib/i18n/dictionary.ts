@@ -451,7 +451,7 @@ export const words = {
   camUrlWanted: ['Nhập địa chỉ, bắt đầu bằng rtsp://', 'Enter the address, beginning with rtsp://'],
   camUserWanted: ['Nhập cả tên đăng nhập', 'Enter the user name, too'],
   camAccountHint: ['Tài khoản trên camera; để trống nếu camera không hỏi', 'The account on the camera; empty if it asks for none'],
-  camStored: ['đã lưu, để trống là giữ nguyên', 'stored; empty keeps it'],
+  camStored: ['đã lưu (nếu có); để trống là giữ nguyên', 'stored, if there is one; empty keeps it'],
   camNoAccount: ['Camera không hỏi đăng nhập (xoá tài khoản đã lưu)', 'The camera asks for no log-in (drops the stored account)'],
   camTry: ['Thử camera', 'Try the camera'],
   camTrying: ['Đang thử, tối đa 10 giây…', 'Trying, for 10 s at most…'],
