@@ -170,6 +170,10 @@ export class MapView {
   centre(lon: number, lat: number): void {
     this.map.jumpTo({ center: [lon, lat], zoom: Math.max(this.map.getZoom(), 10.5) });
   }
+  /** Puts a place so many pixels right of and below the middle. */
+  show(lon: number, lat: number, zoom: number, dx: number, dy: number): void {
+    this.map.easeTo({ center: [lon, lat], zoom, offset: [dx, dy], duration: 0 });
+  }
   zoomBy(d: number): void {
     this.map.zoomTo(this.map.getZoom() + d, { animate: false });
   }
