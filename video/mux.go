@@ -14,8 +14,6 @@ const (
 
 	soundLost   = time.Second      // without sound the stream becomes pictures only
 	soundSettle = 10 * time.Second // before it comes back
-	maxSound    = 64 << 10         // bytes of sound between two pictures
-	maxFrames   = 128
 )
 
 // mux turns a session's access units into fragments of one stream. It is owned
@@ -41,11 +39,10 @@ type mux struct {
 	shownWall time.Time
 	shownPTS  int64
 
-	sound      soundline
-	heard      time.Time // when sound came last
-	frames     []fmp4.Sample
-	ends       []int  // of the frames in soundBytes
-	soundBytes []byte // reused
+	heard   time.Time // when sound came last
+	sound   soundline
+	silence []byte      // a frame of it
+	frames  soundFrames // since the last picture
 
 	samples []fmp4.Sample // reused
 }
@@ -57,7 +54,7 @@ func (m *mux) begin(tracks []rtsp.Track, now time.Time) {
 	m.waiting, m.deaf = true, false
 	m.changed, m.heard = time.Time{}, time.Time{}
 	m.shownAt = time.Time{}
-	m.clearSound()
+	m.frames.clear()
 	if len(tracks) > 1 {
 		m.sound.begin(tracks[1].ClockRate, tracks[1].SampleRate)
 		if !m.muted {
@@ -84,27 +81,28 @@ func (m *mux) push(u *rtsp.Unit) (out unit, ok bool) {
 	}
 	if m.waiting {
 		m.meters.drop(noKey, 1)
-		m.clearSound()
+		m.dropSound()
 		return unit{}, false
 	}
 	dts, cts, duration, _ := m.video.place(u.PTS, u.Key)
 	m.samples = append(m.samples[:0], fmp4.Sample{Track: videoTrack, DTS: dts, CTS: cts, Duration: duration, Key: u.Key, Data: u.Data})
 	if m.withSound {
-		m.samples = append(m.samples, m.takeSound()...)
+		m.fillSound(int64(dts) + int64(cts))
+		m.samples = append(m.samples, m.frames.samples()...)
 	}
 	m.seq++
 	size := fmp4.FragmentSize(m.samples)
 	if size > ringBytes {
 		m.meters.drop(damaged, 1)
 		m.waiting = true
-		m.clearSound()
+		m.dropSound()
 		return unit{}, false
 	}
 	out = unit{
 		fragment: fmp4.AppendFragment(make([]byte, 0, size), m.seq, m.samples),
 		stream:   m.stream, dts: dts, at: u.Received.Sub(m.epoch), key: u.Key,
 	}
-	m.clearSound()
+	m.frames.clear()
 	m.shownAt, m.shownWall, m.shownPTS = u.Received, u.Wall, int64(dts)+int64(cts)
 	return out, true
 }
@@ -140,11 +138,13 @@ func (m *mux) describe(u *rtsp.Unit) bool {
 		AVC: &fmp4.AVC{SPS: u.SPS, PPS: u.PPS, Width: picture.Width, Height: picture.Height}}}
 	if sound {
 		t := m.tracks[1]
-		tracks = append(tracks, fmp4.Track{ID: soundTrack, Timescale: uint32(t.SampleRate),
-			AAC: &fmp4.AAC{Config: t.Config, SampleRate: t.SampleRate, Channels: t.Channels}})
+		aac := &fmp4.AAC{Config: t.Config, SampleRate: t.SampleRate, Channels: t.Channels}
+		m.silence = aac.Silence()
+		tracks = append(tracks, fmp4.Track{ID: soundTrack, Timescale: uint32(t.SampleRate), AAC: aac})
 	}
 	head, err := fmp4.AppendInit(nil, tracks)
-	if err != nil && sound {
+	if sound && (err != nil || m.silence == nil) {
+		// Nor is sound taken whose holes could not be filled.
 		sound, m.deaf = false, true
 		tracks = tracks[:1]
 		head, err = fmp4.AppendInit(nil, tracks)
@@ -159,52 +159,7 @@ func (m *mux) describe(u *rtsp.Unit) bool {
 	m.muted = len(m.tracks) > 1 && !sound
 	m.stream = &Stream{Codecs: fmp4.Codecs(tracks), Width: picture.Width, Height: picture.Height, Init: head}
 	m.sps, m.pps, m.withSound, m.changed = u.SPS, u.PPS, sound, u.Received
+	m.frames.clear() // of the stream before
+	m.sound.restart()
 	return true
-}
-
-// listen takes a frame of sound; it leaves with the next picture.
-func (m *mux) listen(u *rtsp.Unit) {
-	if u.Track != 1 || len(m.tracks) < 2 {
-		return
-	}
-	m.heard = u.Received
-	if !m.withSound || m.waiting || m.stream == nil || m.shownAt.IsZero() {
-		return
-	}
-	// Where the pictures are now: by the camera's clock for both if it says so
-	// and that is likely, else by arrival.
-	since := u.Received.Sub(m.shownAt)
-	if !u.Wall.IsZero() && !m.shownWall.IsZero() {
-		if by := u.Wall.Sub(m.shownWall); (by - since).Abs() < 2*time.Second {
-			since = by
-		}
-	}
-	want := (m.shownPTS + int64(since)*9/100_000) * m.sound.rate / videoRate // 90,000 ticks are 1e9 ns
-	if len(m.soundBytes)+len(u.Data) > maxSound || len(m.frames) >= maxFrames {
-		m.meters.drop(clock, 1)
-		return
-	}
-	dts, ok := m.sound.place(u.PTS, want)
-	if !ok {
-		m.meters.drop(clock, 1)
-		return
-	}
-	m.soundBytes = append(m.soundBytes, u.Data...)
-	m.ends = append(m.ends, len(m.soundBytes))
-	m.frames = append(m.frames, fmp4.Sample{Track: soundTrack, DTS: dts, Duration: frameSamples, Key: true})
-}
-
-// takeSound gives the frames since the last picture their data, which may have
-// moved while they were gathered.
-func (m *mux) takeSound() []fmp4.Sample {
-	begin := 0
-	for i, end := range m.ends {
-		m.frames[i].Data = m.soundBytes[begin:end]
-		begin = end
-	}
-	return m.frames
-}
-
-func (m *mux) clearSound() {
-	m.frames, m.ends, m.soundBytes = m.frames[:0], m.ends[:0], m.soundBytes[:0]
 }

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"cuulong/video/fmp4"
 	"cuulong/video/rtsp"
 )
 
@@ -248,63 +247,6 @@ func TestTimelineRisesWhateverComes(t *testing.T) {
 	}
 }
 
-func TestSoundStandsBesideThePictures(t *testing.T) {
-	var s soundline
-	s.begin(48000, 48000)
-	// It begins where the pictures are, and goes on without gap while want jitters.
-	for i := range int64(100) {
-		want := 480000 + i*frameSamples + i%7*300
-		dts, ok := s.place(1<<32+i*frameSamples, want)
-		if !ok || int64(dts) != 480000+i*frameSamples {
-			t.Fatalf("frame %d stands at %d, %v", i, dts, ok)
-		}
-	}
-	// The pictures' time jumped a second forward: so does the sound.
-	at := int64(480000 + 100*frameSamples + 48000)
-	if dts, ok := s.place(1<<32+100*frameSamples, at); !ok || int64(dts) != at {
-		t.Errorf("after a jump forward it stands at %d, %v; want %d", dts, ok, at)
-	}
-	// A second back: no place until the pictures come by again.
-	at -= 48000
-	refused := 0
-	for i := range int64(100) {
-		dts, ok := s.place(1<<32+(101+i)*frameSamples, at+i*frameSamples)
-		if !ok {
-			refused++
-			continue
-		}
-		if off := int64(dts) - (at + i*frameSamples); off > 14400 || off < -14400 {
-			t.Fatalf("frame %d stands %d samples off", i, off)
-		}
-	}
-	if refused < 30 || refused > 50 {
-		t.Errorf("%d frames of about 47 were left out", refused)
-	}
-}
-
-func FuzzSoundline(f *testing.F) {
-	f.Add([]byte("\x00\x00\x00\x00\x00\x00\x04\x00\x00\x00\x00\x00\x00\x00\x08\x00"), int64(0), uint32(48000), uint32(24000))
-	f.Add([]byte("\xff\xff\xff\xff\xff\xff\xff\xff\x7f\xff\xff\xff\xff\xff\xff\xff"), int64(1<<40), uint32(0), uint32(1))
-	f.Fuzz(func(t *testing.T, b []byte, want int64, clock, rate uint32) {
-		if rate > 96000 || want < 0 || want > 1<<50 {
-			return
-		}
-		var s soundline
-		s.begin(int(clock), int(rate))
-		next := int64(0)
-		for ; len(b) >= 8; b = b[8:] {
-			dts, ok := s.place(int64(binary.BigEndian.Uint64(b)), want)
-			if ok {
-				if int64(dts) < next {
-					t.Fatalf("a frame at %d, before %d", dts, next)
-				}
-				next = int64(dts) + frameSamples
-			}
-			want += int64(b[7]) * 100
-		}
-	})
-}
-
 // testMux is a mux in a session with pictures, and sound if asked for.
 func testMux(t testing.TB, sound bool) (*mux, time.Time) {
 	m, err := newMeters(nil)
@@ -319,53 +261,4 @@ func testMux(t testing.TB, sound bool) (*mux, time.Time) {
 	}
 	x.begin(tracks, begin)
 	return x, begin
-}
-
-func TestSoundComesAndGoes(t *testing.T) {
-	m, begin := testMux(t, true)
-	sps := makeSPS(66, 640, 352)
-	var streams []string
-	var stream *Stream
-	soundNext := uint64(0)
-	// 60 s at 25 pictures a second; a key frame every second; sound but from 10 to 30 s.
-	for n := range 1500 {
-		at := begin.Add(time.Duration(n) * 40 * time.Millisecond)
-		if second := n / 25; second < 10 || second >= 30 {
-			for i := range 5 { // 125 frames in 8 s
-				frame := n*5 + i
-				if frame%8 != 0 {
-					continue
-				}
-				m.push(&rtsp.Unit{Track: 1, PTS: int64(frame/8) * frameSamples, Received: at.Add(-time.Millisecond), Key: true, Data: []byte("sound")})
-			}
-		}
-		out, ok := m.push(&rtsp.Unit{PTS: int64(n) * 3600, Received: at, Key: n%25 == 0, Data: picture(uint32(n), n%25 == 0, 100), SPS: sps, PPS: testPPS})
-		if !ok {
-			t.Fatalf("picture %d is missing", n)
-		}
-		if out.stream != stream {
-			if !out.key {
-				t.Errorf("picture %d begins a stream and is no key frame", n)
-			}
-			stream = out.stream
-			streams = append(streams, stream.Codecs)
-		}
-		f, err := fmp4.ParseFragment(out.fragment)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, s := range f.Samples[1:] {
-			if s.Track != soundTrack || s.DTS < soundNext || string(s.Data) != "sound" {
-				t.Fatalf("picture %d: sound %+v before %d", n, s, soundNext)
-			}
-			soundNext = s.DTS + frameSamples
-			if off := int64(s.DTS)*videoRate/16000 - int64(f.Samples[0].DTS); off > videoRate || off < -videoRate {
-				t.Fatalf("picture %d: sound is %d ticks off", n, off)
-			}
-		}
-	}
-	want := []string{"avc1.42001f,mp4a.40.2", "avc1.42001f", "avc1.42001f,mp4a.40.2"}
-	if !slices.Equal(streams, want) {
-		t.Errorf("streams %v, want %v", streams, want)
-	}
 }

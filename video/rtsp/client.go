@@ -15,7 +15,8 @@ const (
 	maxRedirects = 3
 	maxStrays    = 32        // answers to nothing that we asked, before the one awaited
 	maxInterim   = 8         // 1xx answers before the final one
-	maxEarly     = 1 << 20   // bytes of frames that come before the answer of PLAY
+	maxEarly     = 1 << 20   // bytes of frames that come before the answer of PLAY, with what it costs to keep them
+	earlyCost    = 64        // bytes that keeping a frame costs beside its own
 	agent        = "CuuLong" // User-Agent; some cameras want one
 )
 
@@ -334,8 +335,9 @@ func (s *Session) await(cseq int) (*response, error) {
 // keepEarly keeps a frame that comes before the answer of PLAY: it may be part
 // of the key frame that all begins with.
 func (s *Session) keepEarly(a arrival) {
-	if s.playing && s.conn.known[a.channel] && s.earlyBytes+len(a.frame) <= maxEarly {
-		s.earlyBytes += len(a.frame)
+	cost := earlyCost + len(a.frame)
+	if s.playing && s.conn.known[a.channel] && s.earlyBytes+cost <= maxEarly {
+		s.earlyBytes += cost
 		s.early = append(s.early, arrival{channel: a.channel, frame: append([]byte(nil), a.frame...)})
 	}
 }

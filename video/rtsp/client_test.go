@@ -186,6 +186,22 @@ func TestFramesBeforeTheAnswer(t *testing.T) {
 	}
 }
 
+// What is kept of such frames is bounded by what it costs to keep them: frames of
+// no bytes at all are four on the wire and many times that in memory.
+func TestEmptyFramesBeforeTheAnswer(t *testing.T) {
+	camera := &scriptedCamera{}
+	camera.on = map[string]func(*wire, *request){"PLAY": func(w *wire, r *request) {
+		for range 100 {
+			w.write(strings.Repeat(frame(0, nil), 1000))
+		}
+		camera.usual(w, r)
+	}}
+	s := open(t, camera.start(t), quick)
+	if got, most := len(s.early), maxEarly/earlyCost; got > most {
+		t.Errorf("%d frames kept, want %d at most", got, most)
+	}
+}
+
 // What a camera asks in the midst of the stream is answered.
 func TestRequestsOfTheCamera(t *testing.T) {
 	answers := make(chan *response, 3)
