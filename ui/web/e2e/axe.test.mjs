@@ -5,7 +5,8 @@ import { createRequire } from 'node:module';
 import { readFileSync } from 'node:fs';
 import { journey } from './lib/journey.mjs';
 import { login } from './lib/browser.mjs';
-import { fill } from './lib/province.mjs';
+import { DARK_CAMERA, film, fill } from './lib/province.mjs';
+import { plays, tile } from './lib/tile.mjs';
 import { until } from './lib/until.mjs';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
@@ -49,7 +50,7 @@ async function archipelagos(page) {
   return true;
 }
 
-journey('no serious fault by axe; both archipelagos are named', 300_000, async ({ ioc, browser, field, step }) => {
+journey('no serious fault by axe; both archipelagos are named', 300_000, async ({ ioc, browser, field, cameras, step }) => {
   const found = [];
   const look = async (page, where) => found.push(...(await faults(page, where)));
   const settled = async (page) => {
@@ -63,7 +64,7 @@ journey('no serious fault by axe; both archipelagos are named', 300_000, async (
     await look(page, `${where}, light`);
     await page.emulateMedia({ colorScheme: 'dark' });
   };
-  const ADMIN = ['devices', 'devices/new', 'devices/import', 'zones', 'rules', 'accounts', 'tokens'];
+  const ADMIN = ['devices', 'devices/new', 'devices/import', 'cameras', 'cameras/new', 'cameras/import', `cameras/${DARK_CAMERA}`, 'zones', 'rules', 'accounts', 'tokens'];
 
   await step('log-in and the empty province', async () => {
     const page = await browser.page({ as: null });
@@ -82,6 +83,7 @@ journey('no serious fault by axe; both archipelagos are named', 300_000, async (
   });
 
   await fill({ ioc, field });
+  await film({ cameras });
 
   await step('operator, opened alarm, twin, station, dialogs', async () => {
     const page = await browser.page();
@@ -90,7 +92,12 @@ journey('no serious fault by axe; both archipelagos are named', 300_000, async (
     await page.getByTestId('alarm-row').first().getByRole('button').click();
     await until('the trend', async () => Number(await page.getByTestId('alarm-trend').getAttribute('data-points')) > 0);
     await archipelagos(page);
+    await plays(tile(page, 'cam-1'));
+    await until('one tile without a picture', async () => (await tile(page, DARK_CAMERA).getAttribute('data-state')) === 'lost');
     await both(page, 'opened alarm');
+    await page.getByRole('button', { name: 'EN English' }).click();
+    await both(page, 'opened alarm, in English');
+    await page.getByRole('button', { name: 'VI Tiếng Việt' }).click();
     for (const width of [1366, 1100]) {
       await page.setViewportSize({ width, height: 768 });
       await until(`both names beside an opened alarm, ${width} wide`, archipelagos.bind(null, page));
@@ -99,6 +106,9 @@ journey('no serious fault by axe; both archipelagos are named', 300_000, async (
     await page.keyboard.press('d');
     await page.getByTestId('list-search').waitFor();
     await both(page, 'list twin');
+    await page.getByTestId('row-cam-1').getByRole('button').click();
+    await plays(tile(page, 'cam-1'));
+    await both(page, 'camera');
     await page.keyboard.press('?');
     await page.getByRole('dialog').waitFor();
     await look(page, 'keys');
@@ -111,6 +121,7 @@ journey('no serious fault by axe; both archipelagos are named', 300_000, async (
   await step('the wall', async () => {
     const page = await browser.page({ path: '/wall/main/1' });
     await settled(page);
+    await plays(tile(page, 'cam-1'));
     await look(page, 'wall');
     await page.setViewportSize({ width: 3840, height: 1080 });
     await until('both names on the double wall', archipelagos.bind(null, page));
@@ -135,6 +146,7 @@ journey('no serious fault by axe; both archipelagos are named', 300_000, async (
     await both(page, 'phone, alarms');
     await page.getByTestId('alarm-row').first().getByRole('button').click();
     await until('the trend', async () => Number(await page.getByTestId('alarm-trend').getAttribute('data-points')) > 0);
+    await plays(tile(page, 'cam-1'));
     await look(page, 'phone, opened alarm');
     assert.ok(await narrow(), 'the opened alarm scrolls sideways');
     await page.getByTestId('alarm-open').getByRole('button', { name: 'Đóng' }).click();

@@ -2,15 +2,16 @@
 import assert from 'node:assert/strict';
 import { journey } from './lib/journey.mjs';
 import { CUA_TIEU } from './lib/field.mjs';
-import { fill, ROAD } from './lib/province.mjs';
+import { DARK_CAMERA, film, fill, ROAD } from './lib/province.mjs';
 import { until } from './lib/until.mjs';
 import { strangers, visibleTexts, words } from './lib/words.mjs';
 
-const ADMIN = ['devices', 'devices/new', 'devices/import', 'zones', 'rules', 'accounts', 'tokens'];
+const ADMIN = ['devices', 'devices/new', 'devices/import', 'cameras', 'cameras/new', 'cameras/import', `cameras/${DARK_CAMERA}`, 'zones', 'rules', 'accounts', 'tokens'];
 
-journey('search, language, theme', 240_000, async ({ ioc, browser, field, step }) => {
+journey('search, language, theme', 240_000, async ({ ioc, browser, field, cameras, step }) => {
   assert.ok(words.length > 250, `the dictionary has ${words.length} words`);
   await fill({ ioc, field });
+  await film({ cameras });
   const page = await browser.page();
   await until('the map', async () => (await page.getByTestId(`station-${CUA_TIEU[0]}`).getAttribute('data-value')) === '9.4');
   const choose = async (name) => {
@@ -39,6 +40,7 @@ journey('search, language, theme', 240_000, async ({ ioc, browser, field, step }
     await finds('duong', [ROAD.id]);
     await finds('đường moi', [ROAD.id]);
     await finds('my tho', ['air-my-tho', 'wifi-cho-my-tho']);
+    await finds('ben do', [DARK_CAMERA]);
     await search.fill('xyz');
     await page.getByText('Không tìm thấy “xyz”').waitFor();
     await search.fill('');

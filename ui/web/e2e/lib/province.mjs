@@ -1,6 +1,7 @@
 // A small province with something of everything: stations in several states, an
 // access point, a zone, alarms of all four priorities.
-import { CUA_TIEU } from './field.mjs';
+import { beside } from './cameras.mjs';
+import { CUA_TIEU, placeOf } from './field.mjs';
 
 export const AIR = 'air-my-tho';
 export const WIFI = 'wifi-cho-my-tho';
@@ -24,4 +25,12 @@ export async function fill({ ioc, field }) {
   await field.publish(ROAD.id, { values: { level: -1.2 } });
   await field.publish(AIR, { values: { pm2_5: 1284.4, air_temperature: 31.5 } });
   await field.publish(WIFI, { values: { ap_clients: 41 } });
+}
+
+export const DARK_CAMERA = 'cam-tat';
+/** Two cameras beside the worst alarm: one that plays and sees it, and one that is not there. */
+export async function film({ cameras }) {
+  const server = await cameras.simulated();
+  await cameras.add({ id: 'cam-1', name: 'Camera Vàm Kênh', url: server.url(1), position: beside(placeOf(CUA_TIEU[0]), 400, 0), bearing: 180, view_deg: 60, kind: 'security', group: 'Cống' });
+  await cameras.add({ id: DARK_CAMERA, name: 'Camera Bến đò Gò Công', url: 'rtsp://127.0.0.1:1/', position: beside(placeOf(CUA_TIEU[0]), -300, 0), kind: 'traffic' });
 }

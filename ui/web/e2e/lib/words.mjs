@@ -32,7 +32,7 @@ const telling = words.filter((w) => w.vi !== w.en && tells(w.vi) && tells(w.en))
 /** Texts in the other language than `locale`, texts that are keys, and what a program says of nothing. */
 export function strangers(texts, locale) {
   const other = locale === 'vi' ? 'en' : 'vi';
-  const own = telling.map((w) => pattern(w[locale]));
+  const own = words.filter((w) => tells(w[locale])).map((w) => pattern(w[locale]));
   const foreign = telling.map((w) => pattern(w[other]));
   const keys = new Set(words.map((w) => w.key).filter((k) => /[a-z][A-Z]/.test(k)));
   return texts.filter((s) => keys.has(s) || /\b(undefined|NaN|Infinity)\b|\[object |\{\w+\}/.test(s) || (foreign.some((r) => r.test(s)) && !own.some((r) => r.test(s))));
