@@ -4,7 +4,8 @@ const SELECTOR = 'figure[data-camera]';
 /** Worn by a tile where the browser cannot show it alone (an iPhone). */
 const FALLBACK = 'full';
 
-export const fullTile = (): HTMLElement | undefined => document.querySelector<HTMLElement>(`${SELECTOR}:fullscreen, ${SELECTOR}.${FALLBACK}`) ?? undefined;
+// One tile may lie over another that is on the full screen too: the topmost counts.
+export const fullTile = (): Element | undefined => document.fullscreenElement ?? document.querySelector(`${SELECTOR}.${FALLBACK}`) ?? undefined;
 
 export async function showFull(tile: HTMLElement): Promise<void> {
   fullTile()?.classList.remove(FALLBACK);
@@ -21,7 +22,7 @@ export async function showFull(tile: HTMLElement): Promise<void> {
 
 export async function leaveFull(): Promise<void> {
   document.querySelector(`${SELECTOR}.${FALLBACK}`)?.classList.remove(FALLBACK);
-  if (document.fullscreenElement) await document.exitFullscreen().catch(() => {});
+  for (let left = 20; document.fullscreenElement && left > 0; left--) await document.exitFullscreen().catch(() => {});
 }
 
 const visible = (el: HTMLElement): boolean => (el.checkVisibility ? el.checkVisibility({ visibilityProperty: true }) : el.offsetParent !== null);
@@ -32,7 +33,7 @@ export function nextFull(): boolean {
   const now = fullTile();
   const shown = tiles.filter((el) => el === now || visible(el));
   if (shown.length === 0) return false;
-  const next = shown[now ? shown.indexOf(now) + 1 : 0];
+  const next = shown[shown.findIndex((el) => el === now) + 1];
   if (!next) {
     void leaveFull();
     return true;

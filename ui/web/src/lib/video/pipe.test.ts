@@ -140,37 +140,44 @@ describe('what was played', () => {
     }
     return p;
   }
-  it('is cut just before a key frame, and the picture is never cut away', () => {
+  it('is cut just before a key frame as more comes, and the picture is never cut away', () => {
     const p = filled();
+    const more = () => {
+      p.append(fragment(false));
+      source.buffer.done();
+    };
     at = 105;
-    p.trim();
+    more();
     expect(source.buffer.removed).toEqual([]);
     at = 107;
-    p.trim();
+    more();
     expect(source.buffer.removed).toEqual([[100, 103.98]]);
     source.buffer.done();
-    p.trim();
+    more();
     expect(source.buffer.removed).toHaveLength(1);
     at = 111;
-    p.trim();
+    more();
     expect(source.buffer.removed.at(-1)).toEqual([104, 107.98]);
   });
-  it('waits while the buffer is busy', () => {
+  it('is cut on a busy page too, before what waits is appended', () => {
     const p = filled();
-    at = 111;
+    at = 107;
     p.append(fragment(false));
-    p.trim();
-    expect(source.buffer.removed).toEqual([]);
+    p.append(fragment(false));
+    source.buffer.done();
+    expect(source.buffer.removed).toHaveLength(1);
+    expect(source.buffer.appends).toHaveLength(13);
+    source.buffer.done();
+    expect(source.buffer.appends).toHaveLength(14);
   });
   it('stays whole within a long group of pictures', () => {
     const p = pipe();
     source.open();
     for (let i = 0; i < 60; i++) {
+      at = 99 + i;
       p.append(fragment(i === 0));
       source.buffer.done();
     }
-    at = 159;
-    p.trim();
     expect(source.buffer.removed).toEqual([]);
   });
   it('is cut all the same where fragments tell no key frames', () => {
@@ -181,7 +188,8 @@ describe('what was played', () => {
       source.buffer.done();
     }
     at = 159;
-    p.trim();
+    p.append(new Uint8Array(100));
+    source.buffer.done();
     expect(source.buffer.removed).toEqual([[100, 143.98]]);
   });
   it('makes room when the browser has none left, and what waited goes in then', () => {

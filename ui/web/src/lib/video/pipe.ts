@@ -87,19 +87,20 @@ export class Pipe {
     return { start: r.start(r.length - 1), end: r.end(r.length - 1), first: r.start(0) };
   }
 
-  /** Cuts what was played; cheap enough to be called often. */
-  trim(): void {
+  /** Begins to cut what was played, if there is enough of it. */
+  private trim(): boolean {
     const r = this.range();
-    if (!r || this.buffer?.updating !== false) return;
     const at = this.owner.at();
-    if (at - r.first <= CUT_AT_S) return;
+    if (!r || at - r.first <= CUT_AT_S) return false;
     let cut: number | undefined;
     while (this.keys.length && this.keys[0]! <= at - KEEP_S) cut = this.keys.shift();
     if (this.blind && at - r.first > CUT_BLIND_S) cut = at - CUT_BLIND_S / 2;
-    if (cut === undefined) return;
+    if (cut === undefined) return false;
     // The cut lies just before the key frame: removal runs on to the next one (MSE, coded frame removal).
-    if (cut - 0.02 > r.first) this.remove(r.first, cut - 0.02);
     if (!this.blind) this.keys.unshift(cut);
+    if (cut - 0.02 <= r.first) return false;
+    this.remove(r.first, cut - 0.02);
+    return true;
   }
 
   private remove(from: number, to: number): void {
@@ -125,7 +126,8 @@ export class Pipe {
 
   private readonly updated = (): void => {
     if (this.ended) return;
-    this.pump();
+    // Before the next append: on a busy page the buffer is never idle in between.
+    if (!this.trim()) this.pump();
     this.owner.moved();
   };
 

@@ -99,7 +99,6 @@ export class MseScreen implements Screen {
       if (at < r.start - 0.001 && !this.video.seeking) this.goto(r.start, r.end);
       else this.keepPace(r.end - at, now, r);
       if (this.video.paused) this.play();
-      this.pipe?.trim();
     }
     return { played: this.played, behind: r && !this.fresh ? Math.max(0, r.end - this.video.currentTime) : undefined, picture: this.picture };
   }
