@@ -126,8 +126,7 @@ export class Pipe {
 
   private readonly updated = (): void => {
     if (this.ended) return;
-    // Before the next append: on a busy page the buffer is never idle in between.
-    if (!this.trim()) this.pump();
+    this.pump();
     this.owner.moved();
   };
 
@@ -140,6 +139,8 @@ export class Pipe {
       this.fail('closed');
       return;
     }
+    // Here and not by a timer: on a busy page the buffer is never idle when a timer looks.
+    if (this.trim()) return;
     // A batch holds one key frame at most, at its head: its place is where the buffer ends now.
     let n = 1;
     let size = this.queue[0]!.data.byteLength;
