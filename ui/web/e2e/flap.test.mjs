@@ -27,11 +27,13 @@ journey('a camera flaps ten times in two minutes: its tile lives', (FLAPS * EVER
   await it.evaluate((el) => {
     globalThis.holes = [];
     const [video, still] = [el.querySelector('video'), el.querySelector('canvas')];
+    let shown; // the stream that has had a picture: while it seeks, the last one stays on the screen
     setInterval(() => {
       const said = el.querySelector('.why');
-      const picture = (!still.hidden && still.width > 0) || video.readyState >= 2;
+      if (video.readyState >= 2) shown = video.src;
+      const picture = (!still.hidden && still.width > 0) || video.readyState >= 2 || (video.seeking && video.src !== '' && video.src === shown);
       const words = said !== null && said.innerText.trim() !== '';
-      if (!picture || !el.isConnected || (el.dataset.state !== 'live' && !words)) globalThis.holes.push(`${el.dataset.state}: ${picture ? '' : 'no picture '}${words ? '' : 'no words'}`);
+      if (!picture || !el.isConnected || (el.dataset.state !== 'live' && !words)) globalThis.holes.push(`${el.dataset.state}: ${picture ? '' : 'no picture '}${words ? '' : 'no words'} (${video.readyState}${video.seeking ? ', seeks' : ''}${video.src === shown ? '' : ', new stream'})`);
     }, 100);
   });
 

@@ -159,6 +159,8 @@ journey('from sensor to wall: raise, see, acknowledge, lose the server, live aga
   await step('back to normal: the acknowledged alarm closes', async () => {
     await field.publish(AT, 0.7);
     for (const page of [one, two]) await until('no alarm open', async () => (await page.getByTestId('alarm-row').count()) === 0);
+    // Closed, so that the cones of its cameras do not lie over the water.
+    await one.keyboard.press('Escape');
     await until('the river is fresh again', async () => { const s = await water(one, 18, 21); if (s.fresh < 0.5 || s.salt > 0.05) throw new Error(said(s)); return true; });
   });
 
