@@ -136,6 +136,12 @@ export class MapView {
 
   readonly remove: () => void;
 
+  /** A wheel turned over what lies above the canvas turns the map, as beside it. */
+  wheel(e: WheelEvent): void {
+    e.preventDefault();
+    this.map.getCanvasContainer().dispatchEvent(new WheelEvent('wheel', e));
+  }
+
   /** Loads the base map and the face its names are written in, then draws. */
   static async create(container: HTMLElement, palette: Palette, bounds: Bounds, hooks: Hooks): Promise<MapView> {
     const files = ['land', 'water', 'reaches', 'rivers'] as const;

@@ -26,7 +26,7 @@ export function bearing(a: Position, b: Position): number {
 
 /** A camera farther from an alarm than this tells the wall nothing of it. */
 export const REACH_M: Record<Priority, number> = { urgent: 5000, high: 5000, medium: 1000, low: 1000 };
-/** Farther than this a place is too small in the picture to be made out; the server's number. */
+/** Farther than this a place is too small in the picture to be made out: `sightM` of the server's near (video/near.go). */
 export const SEES_M = 1500;
 
 export function sees(c: Camera, place: Position): boolean {
