@@ -33,7 +33,9 @@ func parseAddress(text string) (u *url.URL, why string) {
 	case u.Scheme != "rtsp" || u.Hostname() == "" || strings.Contains(text, "#"):
 		return nil, form
 	}
-	u.Host = strings.TrimSuffix(u.Host, ":")
+	if u.Host = strings.TrimSuffix(u.Host, ":"); u.Host[0] != '[' && strings.Count(u.Host, ":") > 1 || u.Hostname() == "" {
+		return nil, form // net/url takes "::" for a host
+	}
 	if port := u.Port(); port != "" {
 		if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
 			return nil, "must have a port from 1 to 65535"

@@ -2,6 +2,7 @@ package video
 
 import (
 	"net/netip"
+	"net/url"
 	"strings"
 	"testing"
 )
@@ -16,7 +17,7 @@ func TestParseAddress(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{
-		"", " ", "h", "h/x", "http://h/x", "rtsps://h/x", "rtsp:h", "rtsp:///x", "rtsp://:554/x", "rtsp://h:0/x", "rtsp://h:65536/x", "rtsp://h:x/y",
+		"", " ", "h", "h/x", "rtsp://::", "rtsp://a:b:1/x", "rtsp://2001:db8::1/x", "http://h/x", "rtsps://h/x", "rtsp:h", "rtsp:///x", "rtsp://:554/x", "rtsp://h:0/x", "rtsp://h:65536/x", "rtsp://h:x/y",
 		"rtsp://u:hunter2%zz@h/x", "rtsp://u:p#q@h/x", "rtsp://h/a b", "rtsp://h/\x00", "rtsp://h/\xff", "rtsp://h/\u202e hunter2", "rtsp://u:hun/ter2@h/x",
 		"rtsp://h/" + strings.Repeat("x", maxURL), "rtsp://h/" + strings.Repeat("ư", 400),
 	} {
@@ -45,6 +46,12 @@ func TestShownHidesSecrets(t *testing.T) {
 		"rtsp://h/live?%zz=S3":                                           "",
 		"rtsp://h/live?secret=":                                          "rtsp://h/live?secret=*",
 		"rtsp://H":                                                       "rtsp://h",
+		"rtsp://h/live?psw=S3&pw=S3":                                     "rtsp://h/live?psw=*&pw=*",
+		"rtsp://h/rtsp://u:S3@10.0.0.5/s":                                "rtsp://h/rtsp://*/s",
+		"rtsp://h/x?url=rtsp://u:S3@10.0.0.5/s":                          "rtsp://h/x?url=rtsp://*/s",
+		"rtsp://h/x?url=rtsp%3A%2F%2Fu%3AS3%4010.0.0.5":                  "rtsp://h/x?url=*",
+		"rtsp://h/x?a=b=u:S3@10.0.0.5&c=1":                               "rtsp://h/x?a=*&c=1",
+		"rtsp://[2001:db8::1%25eth0]/x":                                  "rtsp://[2001:db8::1%25eth0]/x",
 	} {
 		u, why := parseAddress(given)
 		if why != "" {
@@ -132,8 +139,45 @@ func TestComplete(t *testing.T) {
 	}
 }
 
+// A slash or a question mark in a password that was not escaped makes another URL of
+// it, whose host, port or path are pieces of user and password: to be refused
+// before they are shown or dialled.
+func TestMisreadCredentialsAreRefused(t *testing.T) {
+	stored, _ := parseAddress("rtsp://u:p@h/live@1")
+	for _, text := range []string{
+		"rtsp://admin:12/S3@h/x", "rtsp://admin/S3@h/x", "rtsp://admin:/S3@h/x", "rtsp://admin:554?S3@h/x", "rtsp://h2/live@1",
+	} {
+		u, why := parseAddress(text)
+		if why != "" {
+			t.Fatalf("%s: %s", text, why)
+		}
+		for _, before := range []*url.URL{nil, stored} {
+			switch _, why := complete(u, before, false); {
+			case why == "":
+				t.Errorf("%s was taken", text)
+			case strings.Contains(why, "S3") || strings.Contains(why, "admin"):
+				t.Errorf("%s: the answer repeats it: %s", text, why)
+			}
+		}
+	}
+	for _, text := range []string{"rtsp://u:p@h2/live@1", "rtsp://@h2/live@1", "rtsp://h2/live%401", "rtsp://h/live@1", "rtsp://h2/rtsp://u:p@10.0.0.5/s"} {
+		u, why := parseAddress(text)
+		if why != "" {
+			t.Fatalf("%s: %s", text, why)
+		}
+		before := stored
+		if u.User == nil && u.Host == "h2" {
+			before = nil
+		}
+		if _, why := complete(u, before, false); why != "" {
+			t.Errorf("%s: %s", text, why)
+		}
+	}
+}
+
 func FuzzAddress(f *testing.F) {
-	for _, seed := range []string{"rtsp://u:p@h:554/live", "rtsp://h/user=a&password=S3&channel=1", "rtsp://h/a?pwd%3DS3;x", "rtsp://[::1]/%zz?=", "rtsp://h?", "rtsp://@h//?&;"} {
+	for _, seed := range []string{"rtsp://u:p@h:554/live", "rtsp://h/user=a&password=S3&channel=1", "rtsp://h/a?pwd%3DS3;x", "rtsp://[::1]/%zz?=", "rtsp://h?", "rtsp://@h//?&;",
+		"rtsp://[2001:db8::1%25a]/x?url=rtsp://u:S3@h/s", "rtsp://h/*?x=*"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
