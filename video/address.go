@@ -3,6 +3,7 @@ package video
 import (
 	"net"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -60,8 +61,11 @@ func shown(u *url.URL) string {
 			pieces[i] = p[:cut] + hidden
 		}
 	}
-	return "rtsp://" + u.Host + strings.Join(pieces, "")
+	return origin(u) + strings.Join(pieces, "")
 }
+
+// origin is scheme, host and port as text, with what a zone needs escaped.
+func origin(u *url.URL) string { return (&url.URL{Scheme: "rtsp", Host: u.Host}).String() }
 
 // split cuts path and query before each separator, so that its pieces join again.
 func split(u *url.URL) []string {
@@ -83,14 +87,17 @@ func split(u *url.URL) []string {
 
 // secretWords make a parameter's name suspicious wherever they stand in it:
 // authToken, access_token, userName.
-var secretWords = []string{"user", "usr", "pass", "pwd", "token", "auth", "key", "secret", "login", "account", "cred", "sign"}
+var secretWords = []string{"user", "usr", "pass", "pw", "psw", "token", "auth", "key", "secret", "login", "account", "cred", "sign"}
 
 // secretAt is where the value of a secret parameter begins in a piece of path
 // or query, or -1. All that follows in the piece counts as value: in
 // "user=a_password=b_channel=1" nobody can tell what belongs to the password.
+// A piece with user:password@ in it is a secret whatever its name: so are the URLs
+// of cameras behind another server written.
 func secretAt(piece string) int {
-	name := 0
-	for i := 0; i < len(piece); i++ {
+	name, first := 0, -1
+	cut := -1
+	for i := 0; i < len(piece) && cut < 0; i++ {
 		width := 0
 		switch {
 		case piece[i] == '=':
@@ -100,20 +107,54 @@ func secretAt(piece string) int {
 		default:
 			continue
 		}
-		plain, err := url.PathUnescape(piece[name:i])
-		if err != nil {
-			return i + width // not to be read: not to be shown
+		if first < 0 {
+			first = i + width
 		}
-		plain = strings.ToLower(plain)
-		for _, word := range secretWords {
-			if strings.Contains(plain, word) {
-				return i + width
-			}
+		if secretName(piece[name:i]) {
+			cut = i + width
 		}
 		i += width - 1
 		name = i + 1
 	}
-	return -1
+	login := loginAt(piece)
+	whole := 1 // behind the separator
+	if first >= 0 && (login < 0 || first <= login) {
+		whole = first
+	}
+	if login >= 0 || piece[whole:] == hidden { // or was, before it was shown
+		if cut < 0 || whole < cut {
+			cut = whole
+		}
+	}
+	return cut
+}
+
+func secretName(name string) bool {
+	plain, err := url.PathUnescape(name)
+	if err != nil {
+		return true // not to be read: not to be shown
+	}
+	plain = strings.ToLower(plain)
+	return slices.ContainsFunc(secretWords, func(word string) bool { return strings.Contains(plain, word) })
+}
+
+// loginAt is where the colon of a user:password@ stands, escaped or not; -1: there is none.
+func loginAt(piece string) int {
+	plain := strings.NewReplacer("%3A", "  :", "%3a", "  :", "%40", "  @").Replace(piece)
+	colon := strings.Index(plain, ":")
+	if colon < 0 || !strings.Contains(plain[colon:], "@") {
+		return -1
+	}
+	return colon
+}
+
+// misread tells that u has no credentials, but an @ behind its host: then it is
+// likely that they were written without escapes, and that what stands for the host,
+// the port and the path are pieces of them. Another URL within the path may have its own.
+func misread(u *url.URL) bool {
+	rest := strings.Join(split(u), "")
+	before, _, at := strings.Cut(rest, "@")
+	return u.User == nil && at && !strings.Contains(before, "://")
 }
 
 // complete fills what given leaves out or shows hidden from stored: user and
@@ -138,6 +179,8 @@ func complete(given, stored *url.URL, lost bool) (full *url.URL, why string) {
 	}
 	same := stored != nil && sameHost(given, stored)
 	switch {
+	case !same && misread(given):
+		return nil, "has an @ behind its host: in user and password, / must be written %2F and ? %3F; anywhere else, @ must be written %40"
 	case stars && lost:
 		return nil, "must be given whole: the stored one cannot be opened"
 	case stars && !same:
@@ -157,7 +200,7 @@ func complete(given, stored *url.URL, lost bool) (full *url.URL, why string) {
 		if !restore(pieces, split(stored)) {
 			return nil, "shows * for a value that is not stored"
 		}
-		again, bad := parseAddress("rtsp://" + full.Host + strings.Join(pieces, ""))
+		again, bad := parseAddress(origin(full) + strings.Join(pieces, ""))
 		if bad != "" {
 			return nil, bad
 		}
