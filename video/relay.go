@@ -98,14 +98,18 @@ func (r *relay) become(next Status) (told bool) {
 	return was.State != next.State || was.Code != next.Code
 }
 
-// rest makes an on-demand camera Off while nobody looks.
+// rest makes an on-demand camera, which has no session, Off while nobody looks.
+// Who looks waits for the next session: the pictures of the last one are the past.
 func (r *relay) rest() (told bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.viewers > 0 || r.gone != nil {
+	if r.gone != nil {
 		return false
 	}
 	r.silence()
+	if r.viewers > 0 {
+		return r.become(Status{State: Connecting})
+	}
 	return r.become(Status{State: Off})
 }
 

@@ -31,8 +31,8 @@ func dial(ctx context.Context, u *url.URL, o rtsp.Options) (session, error) {
 }
 
 // dialling bounds how many cameras are dialled at once. Those that did not
-// answer the last time may not take all the places: each holds its own until
-// the time is up.
+// answer the last time, or took long to, may not take all the places: each holds
+// its own until the time is up.
 type dialling struct{ all, mute chan struct{} }
 
 func newDialling() dialling {
@@ -70,6 +70,7 @@ const (
 	flapDelay   = 4 * time.Second  // a camera that played was no hopeless case
 	steady      = 30 * time.Second // of playing, after which all is forgiven
 	sameAgain   = 10 * time.Minute // a failure that repeats is logged this often
+	slowDial    = 3 * time.Second  // of a failed try, after which a camera counts as mute
 )
 
 // backoff is how long to wait before the next try.
@@ -107,6 +108,7 @@ type supervisor struct {
 	backoff backoff
 	next    time.Time // not to be dialled before
 	mute    bool      // it did not answer the last time
+	slow    bool      // the last dialling failed, and late
 
 	logged   rtsp.Code // the failure logged last
 	loggedAt time.Time
@@ -173,7 +175,7 @@ func (s *supervisor) failed(err error, played time.Duration) {
 	if errors.As(err, &fault) {
 		code, why = fault.Code, fault.Detail
 	}
-	s.mute = code == rtsp.TimedOut || code == rtsp.Silent
+	s.mute = s.slow || code == rtsp.TimedOut || code == rtsp.Silent
 	wait := s.backoff.after(code, played)
 	s.next = time.Now().Add(wait)
 	if told := s.relay.set(Retrying, code, why); told {
@@ -269,6 +271,8 @@ func (s *supervisor) connect(ctx context.Context) (session, error) {
 		return nil, err
 	}
 	defer leave()
-	u := *s.url
-	return s.cameras.dial(ctx, &u, rtsp.Options{Dial: s.cameras.guard.dial})
+	u, begin := *s.url, time.Now()
+	sess, err := s.cameras.dial(ctx, &u, rtsp.Options{Dial: s.cameras.guard.dial})
+	s.slow = err != nil && time.Since(begin) > slowDial
+	return sess, err
 }

@@ -405,6 +405,34 @@ func TestOnDemand(t *testing.T) {
 	})
 }
 
+// A camera on demand whose address changes while somebody looks shows the old
+// one's pictures no more: not to him, nor to who comes while the new one is dialled.
+func TestChangeOfAddressOnDemand(t *testing.T) {
+	bubble(t, func(_ int, u *url.URL) (session, error) {
+		if u.Path == "/dead" {
+			time.Sleep(10 * time.Second)
+			return fails(rtsp.TimedOut)
+		}
+		return newScript(play(0)), nil
+	}, func(t *testing.T, c *Cameras) {
+		cam := camera("cam-1", "rtsp://10.0.0.1/")
+		cam.Pull = OnDemand
+		create(t, c, cam)
+		nextStream(t, subscribe(t, c, "cam-1"))
+		cam.URL = "rtsp://10.0.0.1/dead"
+		if _, err := c.Update(t.Context(), cam); err != nil {
+			t.Fatal(err)
+		}
+		settle(time.Second)
+		if s := status(t, c, "cam-1"); s.State != Connecting {
+			t.Errorf("while it is dialled: %+v", s)
+		}
+		if ev := next(t, subscribe(t, c, "cam-1")); ev.Lost == nil || ev.Lost.State != Connecting {
+			t.Errorf("who comes gets %+v", ev)
+		}
+	})
+}
+
 func TestOnDemandDoesNotHammer(t *testing.T) {
 	dialled := 0
 	bubble(t, func(int, *url.URL) (session, error) {
@@ -539,9 +567,12 @@ func (h *holding) dial(code rtsp.Code) (session, error) {
 
 func TestDialsAreBounded(t *testing.T) {
 	var dead holding
-	bubble(t, func(_ int, u *url.URL) (session, error) {
+	bubble(t, func(n int, u *url.URL) (session, error) {
 		if u.Path == "/good" {
 			return newScript(play(0)), nil
+		}
+		if n%2 == 0 {
+			return dead.dial(rtsp.Protocol) // it answers, as late as it may
 		}
 		return dead.dial(rtsp.TimedOut)
 	}, func(t *testing.T, c *Cameras) {
@@ -552,7 +583,7 @@ func TestDialsAreBounded(t *testing.T) {
 		if dead.most != 8 {
 			t.Errorf("%d dialled at once", dead.most)
 		}
-		// Forty that do not answer leave room for one that does.
+		// Forty that do not answer in time leave room for one that does.
 		create(t, c, camera("good", "rtsp://10.0.0.2/good"))
 		settle(time.Second)
 		if s := status(t, c, "good"); s.State != Live {
