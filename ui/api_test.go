@@ -147,6 +147,9 @@ func TestHostileBodies(t *testing.T) {
 		}
 	}
 	a.do("POST", "/api/v1/devices", "x=1", "Content-Type", "text/plain").problem(415)
+	if r := a.do("POST", "/api/v1/cameras", "x=1", "Content-Type", "text/"+geheim); r.status != 415 || strings.Contains(string(r.body), geheim) {
+		t.Errorf("%d, %s", r.status, r.body)
+	}
 	if len(w.registry.All()) != 0 {
 		t.Fatal(w.registry.All())
 	}

@@ -175,5 +175,9 @@ func asProblem(_ huma.Context, _ string, v any) (any, error) {
 	for _, e := range m.Errors {
 		p.Errors = append(p.Errors, ProblemDetail{located(e.Location), e.Message})
 	}
+	if m.Status == http.StatusUnsupportedMediaType {
+		// huma's message names the type that was sent.
+		p.Detail, p.Errors = huma.ErrUnknownContentType.Error(), nil
+	}
 	return p, nil
 }
