@@ -19,6 +19,7 @@ import (
 const (
 	maxImport = 4 << 20 // bytes of a file
 	maxLines  = 10_000  // cameras in it
+	maxFields = 64      // columns; more are no list of cameras
 )
 
 // Refusal is a line of an import that was not taken.
@@ -197,6 +198,9 @@ func separator(raw []byte) rune {
 
 // header checks the columns' names.
 func header(head []string) ([]string, error) {
+	if len(head) > maxFields {
+		return nil, bad("must have at most %d columns", maxFields)
+	}
 	var faults devices.FieldErrors
 	names := make([]string, len(head))
 	for i, h := range head {

@@ -194,3 +194,15 @@ func TestNear(t *testing.T) {
 		t.Errorf("nearest after a change: %+v", n)
 	}
 }
+
+// A first line of separators alone is one fault, not millions of them.
+func TestImportOfEndlessColumns(t *testing.T) {
+	c := open(t)
+	for _, head := range []string{strings.Repeat(",", 100_000), strings.Repeat("id,", 100_000)} {
+		_, _, err := c.Import(context.Background(), strings.NewReader(head+"\n"))
+		mustContain(t, err, "file")
+		if n := len(err.Error()); n > 1000 {
+			t.Errorf("the answer has %d bytes", n)
+		}
+	}
+}
