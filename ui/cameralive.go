@@ -61,7 +61,7 @@ func (s *Server) serveCameraLive(w http.ResponseWriter, r *http.Request) {
 	so.onEnd = cancel
 	c := &watcher{socket: so, viewer: viewer}
 	if !h.join(h.watchers, so) {
-		so.conn.Close()
+		so.turnAway()
 		return
 	}
 	defer h.leave(h.watchers, so)

@@ -43,7 +43,7 @@ func (s *Server) serveLive(w http.ResponseWriter, r *http.Request) {
 	so.wake = make(chan struct{}, 1)
 	c := &client{socket: so, inbox: make(chan inbound, 8)}
 	if !h.join(h.live, so) {
-		so.conn.Close()
+		so.turnAway()
 		return
 	}
 	defer h.leave(h.live, so)

@@ -278,6 +278,14 @@ func (c *socket) put(kind int, message []byte) bool {
 	return false
 }
 
+// turnAway ends a socket that was upgraded while its place was lost: the server
+// began to stop, or others were faster. It has no goroutines yet.
+func (c *socket) turnAway() {
+	defer c.conn.Close()
+	// A client that has gone is none to say it to.
+	_ = c.conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(closeGoingAway, closeText[closeGoingAway]), time.Now().Add(goodbye))
+}
+
 // sayGoodbye sends the close frame and lets the client answer it, so that the
 // frame is not lost to a reset.
 func (c *socket) sayGoodbye() {
