@@ -1,6 +1,6 @@
 //go:build ignore
 
-// Draw writes the pictures of one camera for make.sh: SVG files of one minute,
+// Command draw writes the pictures of one camera for make.sh: SVG files of one minute,
 // to be run as `go run canvas.go draw.go scenes.go cam-1 FOLDER`.
 package main
 
