@@ -122,26 +122,29 @@ func TestSlowViewerGoesOnAtAKeyFrame(t *testing.T) {
 	}
 }
 
+// inOrder is what waits for v: streams by their codecs, pictures by their first byte.
+func inOrder(v *Viewer) (order []string) {
+	for {
+		ev, wake, err := v.read()
+		switch {
+		case wake != nil || err != nil:
+			return order
+		case ev.Stream != nil:
+			order = append(order, ev.Stream.Codecs)
+		default:
+			order = append(order, string(ev.Fragment[:1]))
+		}
+	}
+}
+
 func TestChangeOfStreamComesBeforeItsPictures(t *testing.T) {
 	s := newStage(t)
 	v := subscribe(t, s.c, "cam-1")
 	s.publish(5, everyGOP(50), 100)
 	s.stream = &Stream{Codecs: "b"}
 	s.publish(5, func(i int) bool { return i == 5 }, 100)
-	var order []string
-	for {
-		ev, wake, err := v.read()
-		if wake != nil || err != nil {
-			break
-		}
-		if ev.Stream != nil {
-			order = append(order, ev.Stream.Codecs)
-		} else {
-			order = append(order, string(ev.Fragment[:1]))
-		}
-	}
 	// Who begins now begins with the new one, and never sees the old.
-	if got, want := fmt.Sprint(order), "[b 5 6 7 8 9]"; got != want {
+	if got, want := fmt.Sprint(inOrder(v)), "[b 5 6 7 8 9]"; got != want {
 		t.Errorf("order %s, want %s", got, want)
 	}
 }
@@ -154,19 +157,7 @@ func TestChangeOfStreamReachesWhoIsThere(t *testing.T) {
 	s.publish(2, never, 100)
 	s.stream = &Stream{Codecs: "b"}
 	s.publish(2, func(i int) bool { return i == 5 }, 100)
-	var order []string
-	for {
-		ev, wake, err := v.read()
-		if wake != nil || err != nil {
-			break
-		}
-		if ev.Stream != nil {
-			order = append(order, ev.Stream.Codecs)
-		} else {
-			order = append(order, string(ev.Fragment[:1]))
-		}
-	}
-	if got, want := fmt.Sprint(order), "[3 4 b 5 6]"; got != want {
+	if got, want := fmt.Sprint(inOrder(v)), "[3 4 b 5 6]"; got != want {
 		t.Errorf("order %s, want %s", got, want)
 	}
 }
