@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"context"
+	"errors"
 
 	"cuulong/devices"
 )
@@ -54,4 +55,30 @@ func find(ctx context.Context, s Store, id devices.ID, metric string, at int64) 
 		return false
 	})
 	return p, ok, err
+}
+
+// ErrNoSpace is what a Log wraps when its disk has no room for a record. It is
+// not final: nothing of the record was kept, and appending may work later.
+var ErrNoSpace = errors.New("no space for the log")
+
+// Feed is a durable log as its consumers see it: each keeps a place in it, and
+// what is behind every place may be deleted. A log has bounds of age and bytes;
+// a consumer that falls behind them finds later records than it asked for.
+type Feed interface {
+	// Records yields the durable records from seq from on, in order, until yield says
+	// false or the newest was yielded. A record is yield's only until it returns.
+	Records(ctx context.Context, from uint64, yield func(*Record) bool) error
+	// Await returns when a record with a seq above after is durable, or ctx ends.
+	Await(ctx context.Context, after uint64) error
+	// Place is the last seq that the consumer has done with; 0 where it has none.
+	Place(consumer string) (seq uint64, err error)
+	// SetPlace notes that the consumer has done with the records up to seq. After
+	// a crash an older place may come back: records come at least once.
+	SetPlace(consumer string, seq uint64) error
+}
+
+// Windower is a Store that answers windows itself, faster than by its points.
+type Windower interface {
+	// Windows does what the function Windows does.
+	Windows(ctx context.Context, id devices.ID, metric string, from, to int64, every Every, yield func(Window) bool) error
 }

@@ -105,6 +105,9 @@ func Windows(ctx context.Context, s Store, id devices.ID, metric string, from, t
 	if every.Millis <= 0 {
 		return fmt.Errorf("windows of %d ms", every.Millis)
 	}
+	if by, ok := s.(Windower); ok {
+		return by.Windows(ctx, id, metric, from, to, every, yield)
+	}
 	var (
 		w       Window
 		sum     kahan
