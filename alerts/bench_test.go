@@ -39,13 +39,14 @@ func BenchmarkObserve(b *testing.B) {
 	for i := range n {
 		obs = append(obs, telemetry.Observation{Device: devices.ID(fmt.Sprint("d", i)), Metric: fmt.Sprint("m", i%10), At: 1, Seen: 1, Value: 50, Flag: telemetry.Pass})
 	}
-	w.Observe(obs)
+	rec := telemetry.Record{Observations: obs}
+	w.Observe(&rec)
 	b.Run("indexed", func(b *testing.B) {
 		b.ReportAllocs()
 		for i := 0; b.Loop(); i++ {
-			o := obs[i%n : i%n+1]
-			o[0].At++
-			w.Observe(o)
+			rec.Observations = obs[i%n : i%n+1]
+			rec.Observations[0].At++
+			w.Observe(&rec)
 		}
 	})
 	b.Run("every rule", func(b *testing.B) {
@@ -91,8 +92,8 @@ func BenchmarkCommit(b *testing.B) {
 func TestObserveDoesNotAllocate(t *testing.T) {
 	w := newWorld(t, "s1")
 	w.create(fourGrams())
-	obs := []telemetry.Observation{{Device: "s1", Metric: "salinity", Seen: t0.UnixMilli(), Value: 2, Flag: telemetry.Pass}}
-	if n := testing.AllocsPerRun(100, func() { obs[0].At++; w.Observe(obs) }); n != 0 {
+	rec := telemetry.Record{Observations: []telemetry.Observation{{Device: "s1", Metric: "salinity", Seen: t0.UnixMilli(), Value: 2, Flag: telemetry.Pass}}}
+	if n := testing.AllocsPerRun(100, func() { rec.Observations[0].At++; w.Observe(&rec) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }

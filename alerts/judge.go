@@ -81,7 +81,8 @@ type transition struct {
 func (t transition) key() alarmKey { return alarmKey{t.rule.ID, t.subject} }
 
 // Observe flips states in memory and marks pending transitions. It never blocks.
-func (e *Engine) Observe(obs []telemetry.Observation) {
+func (e *Engine) Observe(rec *telemetry.Record) {
+	obs := rec.Observations
 	j := &e.judges
 	j.mu.Lock()
 	before := len(j.pending) + len(j.late)

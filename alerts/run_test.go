@@ -153,8 +153,8 @@ func TestConcurrentUse(t *testing.T) {
 		rnd := rand.New(rand.NewPCG(1, 2))
 		for i := range 2000 {
 			at := t0.UnixMilli() + int64(i)
-			w.Observe([]telemetry.Observation{{Device: devices.ID(fmt.Sprint("s", rnd.IntN(n))), Metric: "salinity",
-				At: at, Seen: at, Value: rnd.Float64() * 8, Flag: telemetry.Pass}})
+			w.Observe(&telemetry.Record{Observations: []telemetry.Observation{{Device: devices.ID(fmt.Sprint("s", rnd.IntN(n))), Metric: "salinity",
+				At: at, Seen: at, Value: rnd.Float64() * 8, Flag: telemetry.Pass}}})
 			if i%100 == 0 {
 				w.Tick(t0.Add(time.Duration(i) * time.Millisecond))
 			}

@@ -170,7 +170,7 @@ func (w *world) observe(o telemetry.Observation) {
 	if err := w.last.Load(w.t.Context(), one{o: o}); err != nil {
 		w.t.Fatal(err)
 	}
-	w.Observe([]telemetry.Observation{o})
+	w.Observe(&telemetry.Record{Observations: []telemetry.Observation{o}})
 }
 
 // salinity observes a value of now.

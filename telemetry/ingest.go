@@ -30,10 +30,10 @@ type Options struct {
 	Now           func() time.Time
 	MaxBatchBytes int // bound of the open batch, 4 MiB by default; Submit blocks beyond it
 
-	// OnStored gets what a commit stored, in order, after fsync and before the
-	// done funcs; late values included, duplicates not. It must not block, and
-	// must not keep the slice.
-	OnStored func([]Observation)
+	// OnStored gets each record that the log took, in order, after fsync and
+	// before the done funcs: late values included, duplicates not, and none where
+	// all was set aside. It must not block, and must not keep the record.
+	OnStored func(*Record)
 	// OnCommit is called after all done funcs of a commit (the broker flushes its acknowledgements then).
 	OnCommit func()
 }
@@ -301,11 +301,11 @@ func (in *Ingest) commit(b *batch) error {
 		}
 		in.count.seconds.Observe(time.Since(start).Seconds())
 		in.o.Latest.store(b.obs, in.stage.numbers)
+		if in.o.OnStored != nil {
+			in.o.OnStored(&b.rec)
+		}
 	}
 	in.tell(b)
-	if in.o.OnStored != nil && len(b.obs) > 0 {
-		in.o.OnStored(b.obs)
-	}
 	asideEnd := 0
 	for i := range b.msgs {
 		m := &b.msgs[i]

@@ -51,10 +51,10 @@ func at(t testing.TB, dir string, wrap func(Log) Log) *rig {
 	r.Ingest = NewIngest(Options{
 		Log: log, Store: db, Latest: r.latest, Logger: quiet(), Metrics: r.metrics,
 		Now: func() time.Time { return time.UnixMilli(now) },
-		OnStored: func(obs []Observation) {
+		OnStored: func(rec *Record) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
-			r.stored = append(r.stored, obs...)
+			r.stored = append(r.stored, rec.Observations...)
 		},
 	})
 	t.Cleanup(r.shut)
@@ -290,7 +290,7 @@ func TestGroup(t *testing.T) {
 	events := make(chan string, 100)
 	in := NewIngest(Options{
 		Log: g, Store: db, Logger: quiet(),
-		OnStored: func(o []Observation) { events <- fmt.Sprint("stored ", len(o)) },
+		OnStored: func(r *Record) { events <- fmt.Sprint("stored ", len(r.Observations)) },
 		OnCommit: func() { events <- "commit" },
 	})
 	t.Cleanup(func() { _ = in.Close(); _ = db.Close() })

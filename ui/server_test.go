@@ -163,9 +163,9 @@ func openWorld(t testing.TB, dir string) *world {
 		Alerts: w.alerts, Cameras: w.cameras, DB: w.db, Logger: log, Metrics: w.metrics, Version: "test", MQTTAddr: "127.0.0.1:1883"}))
 	w.registry.OnChange(w.s.DeviceChanged)
 	w.ingest = telemetry.NewIngest(telemetry.Options{Log: w.store, Store: w.store, Latest: w.latest, Logger: log,
-		OnStored: func(obs []telemetry.Observation) {
-			w.alerts.Observe(obs)
-			w.s.Mark(obs)
+		OnStored: func(r *telemetry.Record) {
+			w.alerts.Observe(r)
+			w.s.Mark(r.Observations)
 		}})
 	run, stop := context.WithCancel(ctx)
 	var running sync.WaitGroup

@@ -178,12 +178,12 @@ func run(ctx context.Context, cfg Config, o runOptions) error {
 	var edge *mqtt.Broker
 	ingest := telemetry.NewIngest(telemetry.Options{
 		Log: series, Store: series, Latest: latest, Logger: log, Metrics: metrics,
-		OnStored: func(obs []telemetry.Observation) {
-			heard(registry, obs)
+		OnStored: func(r *telemetry.Record) {
+			heard(registry, r.Observations)
 			if cfg.Alerts.Enabled {
-				engine.Observe(obs)
+				engine.Observe(r)
 			}
-			face.Mark(obs)
+			face.Mark(r.Observations)
 		},
 		OnCommit: func() { edge.Flush() },
 	})
