@@ -135,7 +135,8 @@ func NewIngest(o Options) *Ingest {
 // Submit checks b, adds it to the open batch and returns; it blocks while that
 // batch is full, which is the back-pressure. done is called once, by the
 // committer, in the order of submission, after fsync: nil or ErrSetAside mean
-// durable, any other error that the store could not keep it. After Close or a
+// durable, any other error that the store could not keep it: ErrNoSpace passes
+// when the disk has space again, all others are final. After Close or a
 // failure done is called by Submit itself, with the error. Submit keeps b's
 // payloads and names but not its slices, which it may change.
 func (in *Ingest) Submit(b Batch, done func(error)) {
@@ -252,7 +253,9 @@ func (in *Ingest) commits() {
 			err = in.commit(b)
 		}
 		if err != nil {
-			err = in.fail(err)
+			if !errors.Is(err, ErrNoSpace) { // which passes: who sent is not acknowledged and sends again
+				err = in.fail(err)
+			}
 			for _, m := range b.msgs {
 				m.done(err)
 			}
@@ -297,6 +300,7 @@ func (in *Ingest) commit(b *batch) error {
 	if len(b.obs) > 0 || len(b.aside) > 0 {
 		start := time.Now()
 		if err := in.o.Log.Append(&b.rec); err != nil {
+			in.stage.revert()
 			return fmt.Errorf("append to the log: %w", err)
 		}
 		in.count.seconds.Observe(time.Since(start).Seconds())

@@ -351,6 +351,40 @@ func TestFailStop(t *testing.T) {
 	}
 }
 
+// TestNoSpace: while the disk is full nobody is acknowledged and nothing is
+// shown; what is sent again afterwards is stored, and is no duplicate of what was not kept.
+func TestNoSpace(t *testing.T) {
+	var g *gate
+	r := at(t, t.TempDir(), func(l Log) Log {
+		g = &gate{Log: l, in: make(chan struct{}), out: make(chan struct{})}
+		return g
+	})
+	write := func(want error, obs ...Observation) {
+		t.Helper()
+		told := make(chan error, 1)
+		g.fail = want
+		r.Submit(Batch{Observations: obs}, func(err error) { told <- err })
+		<-g.in
+		g.out <- struct{}{}
+		if err := <-told; !errors.Is(err, want) || (err == nil) != (want == nil) {
+			t.Fatalf("done(%v), want %v", err, want)
+		}
+	}
+	write(nil, ob(now-2000, 1))
+	write(ErrNoSpace, ob(now-1000, 2), ob(now, 3))
+	write(ErrNoSpace, ob(now-1000, 2), ob(now, 3))
+	if o, _ := r.latest.Get("sal-1", "salinity"); o.Value != 1 || r.Err() != nil {
+		t.Errorf("a value that was not kept is shown: %+v; Err: %v", o, r.Err())
+	}
+	write(nil, ob(now-1000, 2), ob(now, 3), ob(now-2000, 1))
+	if got := r.points(t, "sal-1", "salinity"); len(got) != 3 || got[1].Value != 2 || got[2].Value != 3 {
+		t.Errorf("stored %v", got)
+	}
+	if c := r.counts(t); c["stored"] != 3 || c["duplicate"] != 1 {
+		t.Errorf("counted %v", c)
+	}
+}
+
 // TestBackPressure: a full open batch holds up Submit until it is taken, so
 // that no commit is larger than the bound however much is submitted at once.
 func TestBackPressure(t *testing.T) {

@@ -47,15 +47,21 @@ func (s *stage) begin(l *Latest, store Store) {
 	s.latest, s.store = l, store
 	s.heads = make([]head, len(l.by))
 	for i := range l.by {
-		s.heads[i] = newHead
-		if l.by[i].Flag != 0 {
-			s.heads[i].at, s.heads[i].value = l.by[i].At, l.by[i].Value
-		}
+		s.heads[i] = stored(&l.by[i])
 	}
 }
 
 // newHead is that of a datastream without a value.
 var newHead = head{at: math.MinInt64, from: 1, to: 0}
+
+// stored is the head of a datastream whose newest stored observation is o.
+func stored(o *Observation) head {
+	h := newHead
+	if o.Flag != 0 {
+		h.at, h.value = o.At, o.Value
+	}
+	return h
+}
 
 // resolve leaves in b.obs what is to be stored, in order, with times, and their
 // numbers in s.numbers; it counts duplicates and revisions. What goes over the
@@ -93,6 +99,14 @@ func (s *stage) resolve(b *batch) error {
 	clear(b.obs[kept:])
 	b.obs = b.obs[:kept]
 	return nil
+}
+
+// revert forgets the batch that resolve staged and the log did not take, so that
+// it is no duplicate of itself when it is sent again.
+func (s *stage) revert() {
+	for _, n := range s.numbers {
+		s.heads[n] = stored(&s.latest.by[n])
+	}
 }
 
 // setAside adds an entry to message i, after those it has; rare, so that moving the others is no matter.

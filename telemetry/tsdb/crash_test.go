@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -212,12 +213,63 @@ func TestFatalf(t *testing.T) {
 	}
 }
 
-// TestReserve: below the reserve of free space nothing is appended, so that a person can still clean up.
+// TestReserve: below the reserve of free space nothing is appended, so that a
+// person can still clean up; with space again it goes on.
 func TestReserve(t *testing.T) {
 	db := openAt(t, t.TempDir(), Options{ReserveBytes: 1 << 62})
-	if err := db.Append(numbered(1)); err == nil || !strings.Contains(err.Error(), "reserve") || db.Err() == nil {
+	if err := db.Append(numbered(1)); !errors.Is(err, telemetry.ErrNoSpace) || !strings.Contains(err.Error(), "reserve") || db.Err() != nil {
 		t.Errorf("Append: %v, Err: %v", err, db.Err())
 	}
+	db.o.ReserveBytes = 1
+	appendAll(t, db, 1, 2)
+	has(t, db, 1, 2)
+}
+
+// full is a log file on a disk that has room for a part of what is written.
+type full struct {
+	file
+	now *atomic.Bool
+}
+
+func (f full) WriteAt(b []byte, at int64) (int, error) {
+	if f.now.Load() {
+		n, _ := f.file.WriteAt(b[:len(b)/2], at)
+		return n, &os.PathError{Op: "write", Err: syscall.ENOSPC}
+	}
+	return f.file.WriteAt(b, at)
+}
+
+// TestNoSpace: a record that finds no space leaves the log as it was, in the
+// midst of a segment and at the begin of one.
+func TestNoSpace(t *testing.T) {
+	var now atomic.Bool
+	dir := t.TempDir()
+	o := Options{SegmentBytes: 1, openFile: func(path string, flag int) (file, error) {
+		f, err := os.OpenFile(path, flag, 0o640)
+		return full{f, &now}, err
+	}}
+	for _, roll := range []int64{1, 1 << 20} {
+		o.SegmentBytes = roll
+		db := openAt(t, dir, o)
+		first := int(db.segs.next)
+		appendAll(t, db, first, first+2)
+		for range 3 {
+			now.Store(true)
+			if err := db.Append(numbered(first + 3)); !errors.Is(err, telemetry.ErrNoSpace) || db.Err() != nil {
+				t.Errorf("Append: %v, Err: %v", err, db.Err())
+			}
+		}
+		now.Store(false)
+		appendAll(t, db, first+3, first+5)
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	db := openAt(t, dir, o)
+	if db.recovered.torn != 0 || db.recovered.damages != 0 {
+		t.Errorf("after full disks %+v", db.recovered)
+	}
+	has(t, db, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12)
 }
 
 // TestReadsWait: a read that begins after Append sees that record, though Apply comes later.

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/prometheus/client_golang/prometheus"
@@ -23,8 +24,13 @@ type Options struct {
 	Metrics prometheus.Registerer
 
 	SegmentBytes int64 // size of a log segment; 64 MiB by default
-	KeepBytes    int64 // what the log keeps behind the series, for consumers that replay it; 256 MiB by default
+	KeepBytes    int64 // what the log keeps in any case, though nobody needs it; 256 MiB by default
 	ReserveBytes int64 // free disk space below which nothing is appended; 64 MiB by default, negative for none
+
+	// Beyond these the log does not wait for a consumer that has not read on:
+	// what it loses is logged and counted. 4 GiB and 7 days by default.
+	MaxBytes int64
+	MaxAge   time.Duration
 
 	fs       vfs.FS                                    // of the series; tests crash it
 	openFile func(path string, flag int) (file, error) // of the log; tests put faults in
@@ -45,6 +51,9 @@ type DB struct {
 	err     error         // guarded by mu; final
 	moved   chan struct{} // guarded by mu; closed when applied or err moved on
 	waiting bool          // guarded by mu: somebody holds moved
+
+	places *places
+	hints  hints
 
 	tidy chan struct{} // asks the janitor to delete old segments
 	stop chan struct{}
@@ -78,12 +87,15 @@ func Open(dir string, o Options) (*DB, error) {
 			Name: "ioc_log_damaged_total", Help: "Stretches of the log that should hold records and do not.",
 		}),
 	}
+	var err error
+	if db.places, err = openPlaces(logDir); err != nil {
+		return nil, err
+	}
 	if o.Metrics != nil {
-		if err := o.Metrics.Register(db.damaged); err != nil {
+		if err := errors.Join(o.Metrics.Register(db.damaged), o.Metrics.Register(db.places.skipped)); err != nil {
 			return nil, err
 		}
 	}
-	var err error
 	// First the series: Pebble locks its folder, so that a second process ends here.
 	db.series, err = openSeries(seriesDir, o.fs, logger{
 		info: func(string) {},
@@ -112,6 +124,12 @@ func (o Options) defaults() Options {
 	}
 	if o.KeepBytes <= 0 {
 		o.KeepBytes = 256 << 20
+	}
+	if o.MaxBytes <= 0 {
+		o.MaxBytes = 4 << 30
+	}
+	if o.MaxAge <= 0 {
+		o.MaxAge = 7 * 24 * time.Hour
 	}
 	if o.ReserveBytes == 0 {
 		o.ReserveBytes = 64 << 20
@@ -164,7 +182,8 @@ func (db *DB) refill() error {
 }
 
 // Append makes r durable as one record and gives it its Seq; it returns after
-// fsync. After an error nothing is appended any more: Err tells it.
+// fsync. After ErrNoSpace nothing of r was kept and appending may work again later;
+// after any other error nothing is appended any more: Err tells it.
 func (db *DB) Append(r *telemetry.Record) error {
 	db.appendMu.Lock()
 	defer db.appendMu.Unlock()
@@ -172,13 +191,17 @@ func (db *DB) Append(r *telemetry.Record) error {
 		return err
 	}
 	if err := db.checkSpace(); err != nil {
-		return db.fail(err)
+		return err
 	}
 	rolled, err := db.segs.append(r)
+	if errors.Is(err, telemetry.ErrNoSpace) {
+		return err
+	}
 	if err != nil {
 		return db.fail(fmt.Errorf("log: %w", err))
 	}
 	db.appended.Store(r.Seq)
+	db.wake()
 	if rolled {
 		select {
 		case db.tidy <- struct{}{}:
@@ -199,9 +222,16 @@ func (db *DB) checkSpace() error {
 		return nil // cannot tell: writing will
 	}
 	if free < uint64(db.o.ReserveBytes) {
-		return fmt.Errorf("disk: %d MiB are free, %d MiB are kept in reserve", free>>20, db.o.ReserveBytes>>20)
+		return fmt.Errorf("%w: %d MiB are free, %d MiB are kept in reserve", telemetry.ErrNoSpace, free>>20, db.o.ReserveBytes>>20)
 	}
 	return nil
+}
+
+// Space is what is free on the log's disk and what of it is kept in reserve, in
+// bytes: with less nothing is appended.
+func (db *DB) Space() (free, reserve uint64, err error) {
+	free, err = freeBytes(db.segs.dir)
+	return free, uint64(max(db.o.ReserveBytes, 0)), err
 }
 
 // Apply brings a record into the series. One that they hold already changes nothing.
@@ -324,19 +354,28 @@ func (db *DB) Close() error {
 // janitor deletes old segments once the series hold them whatever happens.
 func (db *DB) janitor() {
 	defer db.done.Done()
+	hourly := time.NewTicker(time.Hour) // segments age also where nothing is appended
+	defer hourly.Stop()
 	for {
 		select {
 		case <-db.stop:
 			return
+		case <-hourly.C:
 		case <-db.tidy:
-			if err := db.clean(); err != nil {
-				db.log.Error("log: old segments stay", "err", err)
-			}
+		}
+		if err := db.clean(); err != nil {
+			db.log.Error("log: old segments stay", "err", err)
 		}
 	}
 }
 
 func (db *DB) clean() error {
+	db.appendMu.Lock()
+	nothing := len(db.segs.sealed) == 0
+	db.appendMu.Unlock()
+	if nothing {
+		return nil
+	}
 	flushed, err := db.series.db.AsyncFlush()
 	if err != nil {
 		return err
@@ -350,9 +389,19 @@ func (db *DB) clean() error {
 	if err != nil {
 		return err
 	}
+	needed := db.places.needed()
 	db.appendMu.Lock()
-	old := db.segs.drop(durable, db.o.KeepBytes)
+	old := db.segs.drop(bounds{
+		durable: durable, needed: needed, keep: db.o.KeepBytes, most: db.o.MaxBytes, youngest: time.Now().Add(-db.o.MaxAge),
+	})
+	gone := uint64(0)
+	if len(old) > 0 {
+		gone = db.segs.oldest() - 1
+	}
 	db.appendMu.Unlock()
+	for consumer, n := range db.places.passOver(gone) {
+		db.log.Error("log: its bounds deleted records that a consumer had not read", "consumer", consumer, "records", n)
+	}
 	for _, s := range old {
 		if err := os.Remove(s.path); err != nil {
 			return err

@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"syscall"
+	"time"
 
 	"cuulong/telemetry"
 )
@@ -185,7 +187,8 @@ func (l *seglog) resume() error {
 	return l.begin()
 }
 
-// begin makes a new segment, durable with its name before the first record.
+// begin makes a new segment, durable with its name before the first record, and
+// seals the one before. After ErrNoSpace nothing has changed.
 func (l *seglog) begin() error {
 	h := header{firstSeq: l.next}
 	if _, err := rand.Read(h.salt[:]); err != nil {
@@ -194,21 +197,35 @@ func (l *seglog) begin() error {
 	path := segmentPath(l.dir, l.next)
 	f, err := l.openFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL)
 	if err != nil {
-		return err
+		return noSpace(err)
 	}
 	if _, err := f.WriteAt(h.append(nil), 0); err != nil {
-		return errors.Join(err, f.Close())
+		return errors.Join(noSpace(err), f.Close(), os.Remove(path))
 	}
 	if err := errors.Join(f.Sync(), syncDir(l.dir)); err != nil {
 		return errors.Join(err, f.Close())
+	}
+	if l.f != nil {
+		if err := l.f.Close(); err != nil {
+			return errors.Join(err, f.Close())
+		}
+		l.sealed = append(l.sealed, l.cur)
 	}
 	l.f, l.h, l.cur = f, h, segment{path: path, first: l.next, size: headerSize}
 	return nil
 }
 
-// append writes r as one record and syncs it. After an error the file's state
-// is unknown: the caller must not append again (an fsync that failed once may
-// "succeed" the next time, with the data lost).
+// noSpace marks the error of a write that the disk had no room for.
+func noSpace(err error) error {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return fmt.Errorf("%w: %w", telemetry.ErrNoSpace, err)
+	}
+	return err
+}
+
+// append writes r as one record and syncs it. After ErrNoSpace the log is as
+// before. After any other error the file's state is unknown: the caller must not
+// append again (an fsync that failed once may "succeed" the next time, with the data lost).
 func (l *seglog) append(r *telemetry.Record) (rolled bool, err error) {
 	var head [recordHeaderSize]byte
 	l.buf = l.enc.body(append(l.buf[:0], head[:]...), r)
@@ -216,10 +233,6 @@ func (l *seglog) append(r *telemetry.Record) (rolled bool, err error) {
 		return false, fmt.Errorf("record of %d bytes; at most %d", len(l.buf), maxBody)
 	}
 	if l.cur.size > headerSize && l.cur.size+int64(len(l.buf)) > l.roll {
-		if err := l.f.Close(); err != nil {
-			return false, err
-		}
-		l.sealed = append(l.sealed, l.cur)
 		if err := l.begin(); err != nil {
 			return false, err
 		}
@@ -228,6 +241,12 @@ func (l *seglog) append(r *telemetry.Record) (rolled bool, err error) {
 	r.Seq = l.next
 	l.h.seal(l.buf, r.Seq)
 	if _, err := l.f.WriteAt(l.buf, l.cur.size); err != nil {
+		if err = noSpace(err); errors.Is(err, telemetry.ErrNoSpace) {
+			// Nothing was promised of what is behind the last record: cut it off again.
+			if cut := l.f.Truncate(l.cur.size); cut != nil {
+				return rolled, fmt.Errorf("cut off a record that found no space: %w", cut)
+			}
+		}
 		return rolled, err
 	}
 	if err := l.f.Sync(); err != nil {
@@ -241,20 +260,28 @@ func (l *seglog) append(r *telemetry.Record) (rolled bool, err error) {
 	return rolled, nil
 }
 
-// drop deletes sealed segments whose records are all at or below durable,
-// oldest first, as long as the log stays larger than keep bytes.
-func (l *seglog) drop(durable uint64, keep int64) (dropped []segment) {
+// bounds say how much of the log stays.
+type bounds struct {
+	durable  uint64    // the series hold records up to it whatever happens: none above is deleted
+	needed   uint64    // the oldest record that a consumer has yet to read
+	keep     int64     // bytes that stay in any case
+	most     int64     // bytes beyond which consumers are not waited for
+	youngest time.Time // nor for segments last written before this
+}
+
+// drop takes the sealed segments out of the list that may be deleted, oldest first.
+func (l *seglog) drop(b bounds) (dropped []segment) {
 	total := l.cur.size
 	for _, s := range l.sealed {
 		total += s.size
 	}
 	for len(l.sealed) > 0 {
-		end := l.cur.first
-		if len(l.sealed) > 1 {
-			end = l.sealed[1].first
-		}
 		s := l.sealed[0]
-		if end > durable+1 || total-s.size < keep {
+		last := l.lastOf(0)
+		if last > b.durable || total-s.size < b.keep {
+			break
+		}
+		if last >= b.needed && total <= b.most && !s.before(b.youngest) {
 			break
 		}
 		dropped = append(dropped, s)
@@ -262,4 +289,20 @@ func (l *seglog) drop(durable uint64, keep int64) (dropped []segment) {
 		total -= s.size
 	}
 	return dropped
+}
+
+// lastOf is the seq of a sealed segment's last record.
+func (l *seglog) lastOf(i int) uint64 {
+	if i+1 < len(l.sealed) {
+		return l.sealed[i+1].first - 1
+	}
+	return l.cur.first - 1
+}
+
+// oldest is the seq of the oldest record that the log may still hold.
+func (l *seglog) oldest() uint64 {
+	if len(l.sealed) > 0 {
+		return l.sealed[0].first
+	}
+	return l.cur.first
 }

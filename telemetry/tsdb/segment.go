@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Segment files, see FORMAT.md: a header, then records, each written and
@@ -147,6 +148,12 @@ type segment struct {
 	path  string
 	first uint64 // seq of its first record
 	size  int64
+}
+
+// before tells whether a segment was last written before t; one that cannot be asked was not.
+func (s segment) before(t time.Time) bool {
+	info, err := os.Stat(s.path)
+	return err == nil && info.ModTime().Before(t)
 }
 
 const segmentExt = ".log"

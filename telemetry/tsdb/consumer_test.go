@@ -1,0 +1,132 @@
+package tsdb
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"cuulong/telemetry"
+)
+
+// drain reads a consumer's records from a seq on.
+func drain(t *testing.T, db *DB, from uint64, most int) (got []int) {
+	t.Helper()
+	err := db.Records(t.Context(), from, func(r *telemetry.Record) bool {
+		got = append(got, int(r.Seq))
+		return len(got) < most
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+func numbers(from, to int) (out []int) {
+	for n := from; n <= to; n++ {
+		out = append(out, n)
+	}
+	return out
+}
+
+// TestConsumer reads on in steps while the log grows and rolls: each record once, in order.
+func TestConsumer(t *testing.T) {
+	db := openAt(t, t.TempDir(), Options{SegmentBytes: 2000})
+	var got []int
+	n := 0
+	for step := range 30 {
+		appendAll(t, db, n+1, n+7)
+		n += 7
+		for range 1 + step%3 {
+			got = append(got, drain(t, db, uint64(len(got)+1), 1+step%5)...)
+		}
+	}
+	got = append(got, drain(t, db, uint64(len(got)+1), n)...)
+	if !slices.Equal(got, numbers(1, n)) {
+		t.Errorf("read %v", got)
+	}
+}
+
+// TestAwait: it returns for what is durable and for nothing else.
+func TestAwait(t *testing.T) {
+	db := openAt(t, t.TempDir(), Options{})
+	appendAll(t, db, 1, 1)
+	if err := db.Await(t.Context(), 0); err != nil {
+		t.Error(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	told := make(chan error)
+	go func() { told <- db.Await(ctx, 2) }()
+	go func() { told <- db.Await(t.Context(), 1) }()
+	appendAll(t, db, 2, 2)
+	if err := <-told; err != nil {
+		t.Error(err)
+	}
+	cancel()
+	if err := <-told; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	go func() { told <- db.Await(t.Context(), 2) }()
+	if err := db.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-told; err == nil {
+		t.Error("Await outlives the engine")
+	}
+}
+
+// TestPlace: a consumer's place survives, holds its segments, and is passed over at the log's bound, which is counted.
+func TestPlace(t *testing.T) {
+	dir := t.TempDir()
+	metrics := prometheus.NewRegistry()
+	o := Options{SegmentBytes: 2000, KeepBytes: 1, MaxBytes: 10_000, Metrics: metrics}
+	db := openAt(t, dir, o)
+	if err := db.SetPlace("../x", 1); err == nil {
+		t.Error("a place outside the folder")
+	}
+	appendAll(t, db, 1, 30)
+	if err := db.SetPlace("forward", 20); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.clean(); err != nil {
+		t.Fatal(err)
+	}
+	if got := drain(t, db, 21, 1); !slices.Equal(got, []int{21}) {
+		t.Errorf("after cleaning the consumer finds %v, wants 21", got)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	o.Metrics = prometheus.NewRegistry()
+	db = openAt(t, dir, o)
+	if seq, err := db.Place("forward"); seq != 20 || err != nil {
+		t.Errorf("place %d, %v", seq, err)
+	}
+	appendAll(t, db, 31, 300)
+	if err := db.clean(); err != nil {
+		t.Fatal(err)
+	}
+	first := drain(t, db, 21, 1)[0]
+	if lost := testutil.ToFloat64(db.places.skipped.WithLabelValues("forward")); first <= 21 || int(lost) != first-21 {
+		t.Errorf("the oldest record is %d, counted as lost %v", first, lost)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	// A damaged place begins again.
+	path := filepath.Join(dir, "log", "forward"+placeExt)
+	if err := os.WriteFile(path, []byte(strings.Repeat("x", placeSize)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o.Metrics = nil
+	db = openAt(t, dir, o)
+	if seq, err := db.Place("forward"); seq != 0 || err != nil {
+		t.Errorf("a damaged place is %d, %v", seq, err)
+	}
+}
