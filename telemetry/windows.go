@@ -108,42 +108,72 @@ func Windows(ctx context.Context, s Store, id devices.ID, metric string, from, t
 	if by, ok := s.(Windower); ok {
 		return by.Windows(ctx, id, metric, from, to, every, yield)
 	}
-	var (
-		w       Window
-		sum     kahan
-		end     int64
-		stopped bool
-	)
-	flush := func() bool {
-		if w.Count == 0 {
-			return true
-		}
-		if w.Mean = min(max(sum.value()/float64(w.Count), w.Min), w.Max); !finite(w.Mean) {
-			w.Mean = w.Min/2 + w.Max/2 // values near 1e308: their sum is none, but JSON must hold an answer
-		}
-		stopped = !yield(w)
-		return !stopped
-	}
-	err := s.Points(ctx, id, metric, from, to, func(p Point) bool {
-		if w.Count == 0 || p.At >= end {
-			if !flush() {
-				return false
-			}
-			start := every.Floor(p.At)
-			end = start + every.Millis
-			w = Window{Start: start, Min: p.Value, Max: p.Value}
-			sum = kahan{}
-		}
-		w.Count++
-		sum.add(p.Value)
-		w.Min, w.Max, w.Last = min(w.Min, p.Value), max(w.Max, p.Value), p.Value
-		w.Flag = worse(w.Flag, p.Flag)
-		return true
-	})
-	if err == nil && !stopped {
-		flush()
+	g := NewGatherer(every, yield)
+	err := s.Points(ctx, id, metric, from, to, g.Point)
+	if err == nil {
+		g.Flush()
 	}
 	return err
+}
+
+// Part is what a stretch of a series adds to the window that holds its start: a point, or a roll-up of many.
+type Part struct {
+	Start               int64 // Unix ms
+	Sum, Min, Max, Last float64
+	Count               int
+	Flag                Flag // the worst of it
+}
+
+// Gatherer makes windows of parts that come in rising time.
+type Gatherer struct {
+	every   Every
+	yield   func(Window) bool
+	w       Window
+	sum     kahan
+	end     int64 // of the open window
+	stopped bool
+}
+
+// NewGatherer yields windows of a width until yield says false.
+func NewGatherer(every Every, yield func(Window) bool) *Gatherer {
+	return &Gatherer{every: every, yield: yield}
+}
+
+// Point adds one point; false when yield has said so.
+func (g *Gatherer) Point(p Point) bool {
+	return g.Part(Part{Start: p.At, Sum: p.Value, Min: p.Value, Max: p.Value, Last: p.Value, Count: 1, Flag: p.Flag})
+}
+
+// Part adds many points at once; false when yield has said so.
+func (g *Gatherer) Part(p Part) bool {
+	w := &g.w
+	if w.Count == 0 || p.Start >= g.end {
+		if !g.Flush() {
+			return false
+		}
+		start := g.every.Floor(p.Start)
+		g.end = start + g.every.Millis
+		g.w, g.sum = Window{Start: start, Min: p.Min, Max: p.Max}, kahan{}
+	}
+	w.Count += p.Count
+	g.sum.add(p.Sum)
+	w.Min, w.Max, w.Last = min(w.Min, p.Min), max(w.Max, p.Max), p.Last
+	w.Flag = worse(w.Flag, p.Flag)
+	return true
+}
+
+// Flush yields the open window. It is called once more after the last part.
+func (g *Gatherer) Flush() bool {
+	w := &g.w
+	if w.Count == 0 || g.stopped {
+		return !g.stopped
+	}
+	if w.Mean = min(max(g.sum.value()/float64(w.Count), w.Min), w.Max); !finite(w.Mean) {
+		w.Mean = w.Min/2 + w.Max/2 // values near 1e308: their sum is none, but JSON must hold an answer
+	}
+	g.stopped = !g.yield(*w)
+	w.Count = 0
+	return !g.stopped
 }
 
 // kahan sums without losing small values beside a large counter.
