@@ -24,6 +24,10 @@ const TestGrossRange = "gross_range"
 // TestUnit names our own test of SenML: the unit sent is none that the metric can be converted from.
 const TestUnit = "unit"
 
+// Worse is the worse of two flags, as aggregates have it: pass, not evaluated,
+// missing, suspect, fail; what is no flag is better than all.
+func Worse(a, b Flag) Flag { return worse(a, b) }
+
 // worse orders flags for aggregates: pass, not evaluated, missing, suspect, fail.
 func worse(a, b Flag) Flag {
 	if rank(b) > rank(a) {

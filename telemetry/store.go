@@ -61,6 +61,10 @@ func find(ctx context.Context, s Store, id devices.ID, metric string, at int64) 
 // not final: nothing of the record was kept, and appending may work later.
 var ErrNoSpace = errors.New("no space for the log")
 
+// ErrUnavailable is what a Store wraps when it cannot be asked just now: a
+// database elsewhere that is down or too slow. What is asked may be asked again.
+var ErrUnavailable = errors.New("the store of series does not answer")
+
 // Feed is a durable log as its consumers see it: each keeps a place in it, and
 // what is behind every place may be deleted. A log has bounds of age and bytes;
 // a consumer that falls behind them finds later records than it asked for.
