@@ -31,6 +31,7 @@ $(WEB)/dist/index.html: $(WEB)/node_modules/.installed $(WEBSRC) $(wildcard geo/
 
 deps:
 	.ci/deps
+	.ci/tools
 
 # In-process tests with the race detector; processes under load, and the
 # browser, with normal builds. Nothing is skipped.
