@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -144,6 +145,20 @@ func (db *DB) SetPlace(consumer string, seq uint64) error {
 	case db.tidy <- struct{}{}:
 	default:
 	}
+	return nil
+}
+
+// Forget ends a consumer, where there is one of that name: nothing is kept for it any more.
+func (db *DB) Forget(consumer string) error {
+	db.places.mu.Lock()
+	defer db.places.mu.Unlock()
+	if _, ok := db.places.done[consumer]; !ok {
+		return nil
+	}
+	if err := os.Remove(filepath.Join(db.places.dir, consumer+placeExt)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("place of %s: %w", consumer, err)
+	}
+	delete(db.places.done, consumer)
 	return nil
 }
 

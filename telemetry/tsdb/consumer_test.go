@@ -130,3 +130,30 @@ func TestPlace(t *testing.T) {
 		t.Errorf("a damaged place is %d, %v", seq, err)
 	}
 }
+
+// TestForget: a consumer that is no more keeps nothing, also after a restart.
+func TestForget(t *testing.T) {
+	dir := t.TempDir()
+	o := Options{SegmentBytes: 2000, KeepBytes: 1}
+	db := openAt(t, dir, o)
+	if err := errors.Join(db.SetPlace("alarms", 1), db.Forget("nobody")); err != nil {
+		t.Fatal(err)
+	}
+	appendAll(t, db, 1, 30)
+	if err := db.Forget("alarms"); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.clean(); err != nil {
+		t.Fatal(err)
+	}
+	if got := drain(t, db, 1, 1); len(got) == 0 || got[0] == 1 {
+		t.Errorf("after cleaning the log begins at %v", got)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db = openAt(t, dir, o)
+	if seq, err := db.Place("alarms"); seq != 0 || err != nil {
+		t.Errorf("place %d, %v", seq, err)
+	}
+}
