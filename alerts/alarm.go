@@ -47,7 +47,8 @@ type Alarm struct {
 	Assignee  string     `json:"assignee,omitempty"`
 	Agency    string     `json:"agency,omitempty"`
 
-	started int64 // phenomenon time at which the condition began to hold, Unix ms
+	started int64  // phenomenon time at which the condition began to hold, Unix ms
+	cur     cursor // in the log, of the newest transition that judging made
 }
 
 func (a Alarm) inAlarm() bool { return a.State == Active || a.State == Acknowledged }

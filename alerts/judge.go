@@ -28,8 +28,22 @@ type judges struct {
 	late      map[alarmKey]transition
 	coalesced prometheus.Counter // transitions lost to that; nil without metrics
 
+	conditions map[string]bool // about the server itself, by id: whether they hold, as last told
+
 	dirty    map[devices.ID]struct{} // devices whose scopes are to be resolved again
 	allDirty bool
+
+	// Where in the log judging stands; see place.go and replay.go.
+	keeps   bool // there is a log
+	live    bool // Observe judges; before, the log is read
+	at      cursor
+	told    uint64              // newest record that Observe was told of
+	base    uint64              // the checkpoint this process began with
+	placed  uint64              // the checkpoint as committed
+	fresh   bool                // the log is not the one that the checkpoint is of
+	touched []*track            // moved since the checkpoint was taken
+	marks   map[alarmKey]cursor // until live: what was committed after the checkpoint
+	clock   int64               // until live: our time when the record before came, Unix ms
 }
 
 const maxPending = 100_000
@@ -65,6 +79,8 @@ type track struct {
 	since   int64 // phenomenon time since which the awaited condition holds; 0: it does not
 	at      int64 // newest judged
 	value   float64
+	touched bool // the next checkpoint records it
+	gone    bool // dropped
 }
 
 // transition is what judging hands to recording.
@@ -76,33 +92,24 @@ type transition struct {
 	at      int64 // our clock, Unix ms
 	value   float64
 	comment string
+	cur     cursor // in the log
 }
 
 func (t transition) key() alarmKey { return alarmKey{t.rule.ID, t.subject} }
 
-// Observe flips states in memory and marks pending transitions. It never blocks.
+// Observe judges what the log has just made durable: it flips states in memory
+// and marks pending transitions. It never blocks. Until Run has caught up with
+// the log it only notes how far the log is.
 func (e *Engine) Observe(rec *telemetry.Record) {
-	obs := rec.Observations
 	j := &e.judges
 	j.mu.Lock()
-	before := len(j.pending) + len(j.late)
-	for i := range obs {
-		o := &obs[i]
-		if len(j.byMetric[o.Metric]) == 0 {
-			continue
-		}
-		st := j.streams[streamKey{o.Device, o.Metric}]
-		if st == nil {
-			st = e.newStream(o.Device, o.Metric, o.Seen)
-		}
-		if o.At < st.lastAt {
-			continue // late: it raises no present-tense alarm
-		}
-		st.lastAt = o.At
-		for _, r := range st.rules {
-			j.judge(st, r, o, o.Seen)
-		}
+	j.told = max(j.told, rec.Seq)
+	if !j.live || rec.Seq > 0 && rec.Seq <= j.at.seq && !e.begunAnew(rec.Seq) {
+		j.mu.Unlock()
+		return
 	}
+	before := len(j.pending) + len(j.late)
+	e.judgeRecord(rec)
 	more := len(j.pending)+len(j.late) > before
 	j.mu.Unlock()
 	if more {
@@ -110,25 +117,81 @@ func (e *Engine) Observe(rec *telemetry.Record) {
 	}
 }
 
-// Tick does what passes with time alone: delays that end without another value.
-func (e *Engine) Tick(now time.Time) {
-	ms := now.UnixMilli()
+// begunAnew says whether a log gives numbers that it had given before we
+// began: then it is another log, as after its folder was deleted. mu is held.
+func (e *Engine) begunAnew(seq uint64) bool {
 	j := &e.judges
-	j.mu.Lock()
-	more := false
-	for t := range j.waiting {
-		switch {
-		case t.stream.facts.stale(t.at, ms):
-			delete(j.waiting, t) // a silent device proves nothing; its next value does
-		case ms-t.since >= t.delay():
-			j.flip(t, ms)
-			more = true
+	if seq > j.base {
+		return false
+	}
+	e.log.Warn("the log has begun anew: alarms go on with it", "checkpoint", j.base, "record", seq)
+	j.base, j.fresh = 0, true
+	return true
+}
+
+// judgeRecord lets the rules judge a record. mu is held.
+func (e *Engine) judgeRecord(rec *telemetry.Record) {
+	j := &e.judges
+	if rec.Seq > 0 {
+		j.at.seq = rec.Seq
+	}
+	for i := range rec.Observations {
+		o := &rec.Observations[i]
+		if len(j.byMetric[o.Metric]) == 0 {
+			continue
+		}
+		j.at.nth = int32(i)
+		st := j.streams[streamKey{o.Device, o.Metric}]
+		if st == nil {
+			st = e.newStream(o.Device, o.Metric, o.Seen)
+		} else if !j.live && st.lastAt == 0 {
+			st.lastAt = e.before(st.key, o.Seen)
+		}
+		if o.At < st.lastAt {
+			continue // late: it raises no present-tense alarm
+		}
+		st.lastAt = o.At
+		for _, r := range st.rules {
+			if !j.live && j.judged(r, o.Device) {
+				continue
+			}
+			j.judge(st, r, o, o.Seen)
+		}
+		for _, t := range st.tracks {
+			j.touch(t)
 		}
 	}
+	j.at.nth = whole
+}
+
+// Tick does what passes with time alone: delays that end without another value.
+func (e *Engine) Tick(now time.Time) {
+	j := &e.judges
+	j.mu.Lock()
+	more := j.live && j.pass(now.UnixMilli(), false)
 	j.mu.Unlock()
 	if more {
 		e.poke()
 	}
+}
+
+// pass ends the delays that have passed at our time now and says whether any
+// has. What the log tells afterwards is dated when it was due. mu is held.
+func (j *judges) pass(now int64, afterwards bool) (more bool) {
+	for t := range j.waiting {
+		at, due := now, t.since+t.delay()
+		if afterwards {
+			at = min(max(due, j.clock), now)
+		}
+		switch {
+		case t.stream.facts.stale(t.at, at):
+			delete(j.waiting, t) // a silent device proves nothing; its next value does
+		case due <= at:
+			j.flip(t, at)
+			more = true
+		}
+	}
+	return more
 }
 
 // judge lets r judge o at our time now. mu is held.
@@ -152,7 +215,7 @@ func (j *judges) judge(st *stream, r *rule, o *telemetry.Observation, now int64)
 		delete(j.waiting, t)
 		t.since = 0
 		if !t.inAlarm {
-			st.drop(t)
+			j.drop(t)
 		}
 		return
 	}
@@ -174,8 +237,9 @@ func (j *judges) flip(t *track, now int64) {
 		started: t.since, at: now, value: t.value})
 	t.since = 0
 	t.inAlarm = !t.inAlarm
+	j.touch(t)
 	if !t.inAlarm {
-		t.stream.drop(t)
+		j.drop(t)
 	}
 }
 
@@ -184,12 +248,12 @@ func (j *judges) leave(t *track, now int64, why string) {
 	if t.inAlarm {
 		j.note(transition{rule: t.rule, subject: t.stream.key.device, at: now, value: t.value, comment: why})
 	}
-	delete(j.waiting, t)
-	t.stream.drop(t)
+	j.drop(t)
 }
 
 // note queues a transition for the committer. mu is held.
 func (j *judges) note(t transition) {
+	t.cur = j.at
 	if _, beyond := j.late[t.key()]; beyond || len(j.pending) >= maxPending {
 		j.late[t.key()] = t // in place of the one before, so that it stays in order
 		if beyond && j.coalesced != nil {
@@ -220,7 +284,12 @@ func (st *stream) track(r *rule) *track {
 	return nil
 }
 
-func (st *stream) drop(t *track) {
+// drop ends a track. mu is held.
+func (j *judges) drop(t *track) {
+	delete(j.waiting, t)
+	j.touch(t)
+	t.gone = true
+	st := t.stream
 	if i := slices.Index(st.tracks, t); i >= 0 {
 		st.tracks = slices.Delete(st.tracks, i, i+1)
 	}

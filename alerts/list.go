@@ -46,6 +46,9 @@ func (b *board) sortedLocked() []Alarm {
 
 // refreshed says where the subject stands now, while it is registered.
 func (e *Engine) refreshed(a Alarm) Alarm {
+	if ownRule(a.Rule) {
+		return a // of the server, which stands nowhere
+	}
 	if p, agency, ok := e.whereabouts(a.Subject); ok {
 		a.Position, a.Agency = p, agency
 	}

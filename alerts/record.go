@@ -157,9 +157,9 @@ func (r *record) insert(a Alarm) (Alarm, error) {
 	for {
 		a.ID = alarmID(a.Rule, a.Subject, a.started)
 		res, err := r.exec(`INSERT INTO alerts_alarms (`+alarmColumns+`)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) ON CONFLICT (id) DO NOTHING`,
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) ON CONFLICT (id) DO NOTHING`,
 			a.ID, a.Rule, a.Title, a.Metric, a.Unit, string(a.Subject), string(a.State), string(a.Priority), a.started,
-			a.Raised.UnixMilli(), a.Changed.UnixMilli(), a.Value, a.Threshold, lon, lat, a.Assignee, a.Agency)
+			a.Raised.UnixMilli(), a.Changed.UnixMilli(), a.Value, a.Threshold, lon, lat, a.Assignee, a.Agency, int64(a.cur.seq), a.cur.nth)
 		if err != nil {
 			return a, err
 		}
@@ -180,8 +180,8 @@ func (r *record) insert(a Alarm) (Alarm, error) {
 func (r *record) update(a Alarm) error {
 	lon, lat := columnsOf(a.Position)
 	_, err := r.exec(`UPDATE alerts_alarms SET title = $2, state = $3, priority = $4, changed = $5, value = $6,
-		threshold = $7, lon = $8, lat = $9, agency = $10 WHERE id = $1`,
-		a.ID, a.Title, string(a.State), string(a.Priority), a.Changed.UnixMilli(), a.Value, a.Threshold, lon, lat, a.Agency)
+		threshold = $7, lon = $8, lat = $9, agency = $10, log_seq = $11, log_nth = $12 WHERE id = $1`,
+		a.ID, a.Title, string(a.State), string(a.Priority), a.Changed.UnixMilli(), a.Value, a.Threshold, lon, lat, a.Agency, int64(a.cur.seq), a.cur.nth)
 	r.keep(a)
 	return err
 }
@@ -211,30 +211,39 @@ func (r *record) journal(kind string, at time.Time, actor, comment string, a Ala
 const committedAtOnce = 250
 
 // commit writes what is pending. What fails stays pending, in its order.
-func (e *Engine) commit(ctx context.Context) error {
+func (e *Engine) commit(ctx context.Context) error { return e.commitAll(ctx, false) }
+
+// checkpoint is commit, and records how far the log is judged.
+func (e *Engine) checkpoint(ctx context.Context) error { return e.commitAll(ctx, true) }
+
+func (e *Engine) commitAll(ctx context.Context, withPlace bool) error {
 	for {
-		more, err := e.commitSome(ctx)
+		more, err := e.commitSome(ctx, withPlace)
 		if err != nil || !more {
 			return err
 		}
 	}
 }
 
-func (e *Engine) commitSome(ctx context.Context) (more bool, err error) {
+func (e *Engine) commitSome(ctx context.Context, withPlace bool) (more bool, err error) {
 	e.writing.Lock()
 	defer e.writing.Unlock()
 	j := &e.judges
 	j.mu.Lock()
-	batch := j.pending[:min(len(j.pending), committedAtOnce)]
+	batch := j.pending[:min(len(j.pending), e.atOnce)]
 	var late []transition
+	var p *place
 	if len(batch) == len(j.pending) { // late ones come after all that is pending
 		for _, t := range j.late {
 			late = append(late, t)
 		}
 		slices.SortFunc(late, func(a, b transition) int { return cmp.Compare(a.at, b.at) })
+		if withPlace {
+			p = j.takePlace()
+		}
 	}
 	j.mu.Unlock()
-	if len(batch)+len(late) == 0 {
+	if len(batch)+len(late) == 0 && p == nil {
 		return false, nil
 	}
 	err = e.write(ctx, func(r *record) error {
@@ -243,15 +252,27 @@ func (e *Engine) commitSome(ctx context.Context) (more bool, err error) {
 				if err := e.apply(r, t); err != nil {
 					return err
 				}
+				if err := e.waitIsOver(r, t.key()); err != nil {
+					return err
+				}
 			}
 		}
-		return nil
+		if p == nil {
+			return nil
+		}
+		return p.write(r)
 	})
-	if err != nil {
-		return false, err
-	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if err != nil {
+		if p != nil {
+			j.putBack(p)
+		}
+		return false, err
+	}
+	if p != nil {
+		j.placed = p.seq
+	}
 	// Only this function takes from the front, under writing; others append.
 	j.pending = j.pending[len(batch):]
 	if len(j.pending) == 0 {
@@ -274,6 +295,7 @@ func (e *Engine) apply(r *record, t transition) error {
 		if !ok {
 			return nil
 		}
+		a.cur = t.cur
 		if err := r.update(a); err != nil {
 			return err
 		}
@@ -296,6 +318,8 @@ func (e *Engine) apply(r *record, t transition) error {
 		Raised: now, Changed: now, started: t.started}, t)
 	if m, ok := telemetry.Lookup(a.Metric); ok {
 		a.Unit = m.Unit
+	} else {
+		a.Unit = t.rule.unit
 	}
 	a, err := r.insert(a)
 	if err != nil {
@@ -306,14 +330,11 @@ func (e *Engine) apply(r *record, t transition) error {
 
 // fill gives an alarm what it takes from the moment it is raised, or raised again.
 func (e *Engine) fill(a Alarm, t transition) Alarm {
-	a.Title, a.Priority, a.Value, a.Threshold = t.rule.Title, t.rule.Priority, t.value, t.rule.On.threshold()
-	if p, agency, ok := e.whereabouts(t.subject); ok {
-		a.Position, a.Agency = p, agency
-	}
-	return a
+	a.Title, a.Priority, a.Value, a.Threshold, a.cur = t.rule.Title, t.rule.Priority, t.value, t.rule.On.threshold(), t.cur
+	return e.refreshed(a)
 }
 
-const alarmColumns = `id, rule, title, metric, unit, subject, state, priority, started, raised, changed, value, threshold, lon, lat, assignee, agency`
+const alarmColumns = `id, rule, title, metric, unit, subject, state, priority, started, raised, changed, value, threshold, lon, lat, assignee, agency, log_seq, log_nth`
 
 // querier is a database or a transaction.
 type querier interface {
@@ -329,12 +350,13 @@ func eachAlarm(ctx context.Context, q querier, tail string, args []any, f func(A
 	defer rows.Close()
 	for rows.Next() {
 		var a Alarm
-		var raised, changed int64
+		var raised, changed, seq int64
 		var lon, lat sql.NullFloat64
 		if err := rows.Scan(&a.ID, &a.Rule, &a.Title, &a.Metric, &a.Unit, &a.Subject, &a.State, &a.Priority, &a.started,
-			&raised, &changed, &a.Value, &a.Threshold, &lon, &lat, &a.Assignee, &a.Agency); err != nil {
+			&raised, &changed, &a.Value, &a.Threshold, &lon, &lat, &a.Assignee, &a.Agency, &seq, &a.cur.nth); err != nil {
 			return err
 		}
+		a.cur.seq = uint64(seq)
 		a.Raised, a.Changed = time.UnixMilli(raised).UTC(), time.UnixMilli(changed).UTC()
 		if lon.Valid && lat.Valid {
 			a.Position = &geo.Point{Lon: lon.Float64, Lat: lat.Float64}

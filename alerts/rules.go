@@ -13,16 +13,17 @@ import (
 	"cuulong/telemetry"
 )
 
-func loadRules(ctx context.Context, db *sql.DB) ([]Rule, error) {
-	rows, err := db.QueryContext(ctx, `SELECT id, body FROM alerts_rules ORDER BY id`)
+func loadRules(ctx context.Context, db *sql.DB) ([]*rule, error) {
+	rows, err := db.QueryContext(ctx, `SELECT id, body, log_seq FROM alerts_rules ORDER BY id`)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var out []Rule
+	var out []*rule
 	for rows.Next() {
 		var id, body string
-		if err := rows.Scan(&id, &body); err != nil {
+		var from int64
+		if err := rows.Scan(&id, &body, &from); err != nil {
 			return nil, err
 		}
 		var r Rule
@@ -32,13 +33,16 @@ func loadRules(ctx context.Context, db *sql.DB) ([]Rule, error) {
 		if err := r.Validate(); err != nil {
 			return nil, fmt.Errorf("rule %s: %w", id, err)
 		}
-		out = append(out, r)
+		c := compile(r)
+		c.from = uint64(from)
+		out = append(out, c)
 	}
 	return out, rows.Err()
 }
 
-// resume takes up judging where the board stands, and judges Latest again.
-func (e *Engine) resume(rules []Rule) {
+// resume takes up judging where the board stands. With a log the rest follows
+// in Run, which reads it; without one Latest is judged again here.
+func (e *Engine) resume(ctx context.Context, rules []*rule) error {
 	j := &e.judges
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -49,21 +53,24 @@ func (e *Engine) resume(rules []Rule) {
 	j.waiting = map[*track]struct{}{}
 	j.late = map[alarmKey]transition{}
 	j.dirty = map[devices.ID]struct{}{}
+	j.marks = map[alarmKey]cursor{}
 	for _, r := range rules {
-		c := compile(r)
-		j.rules[r.ID] = c
-		j.byMetric[r.Metric] = append(j.byMetric[r.Metric], c)
+		j.rules[r.ID] = r
+		j.byMetric[r.Metric] = append(j.byMetric[r.Metric], r)
+	}
+	if err := e.resumePlace(ctx); err != nil {
+		return err
 	}
 	now := e.now().UnixMilli()
 	for _, a := range e.board.open {
-		if !a.inAlarm() {
+		if !a.inAlarm() || ownRule(a.Rule) {
 			continue
 		}
 		// A rule goes with its alarms, so it is there; its scope may have moved off while we were away.
 		r := j.rules[a.Rule]
 		st := j.streams[streamKey{a.Subject, a.Metric}]
 		if st == nil {
-			st = e.newStream(a.Subject, a.Metric, now)
+			st = e.newStream(a.Subject, a.Metric, 0)
 		}
 		if !slices.Contains(st.rules, r) {
 			j.note(transition{rule: compile(Rule{ID: a.Rule}), subject: a.Subject, at: now, comment: outOfScope})
@@ -71,22 +78,35 @@ func (e *Engine) resume(rules []Rule) {
 		}
 		st.tracks = append(st.tracks, &track{stream: st, rule: r, inAlarm: true})
 	}
-	for _, o := range e.o.Latest.All() {
-		if len(j.byMetric[o.Metric]) == 0 {
-			continue
-		}
-		st := j.streams[streamKey{o.Device, o.Metric}]
-		if st == nil {
-			st = e.newStream(o.Device, o.Metric, now)
-		}
-		st.lastAt = o.At
-		for _, r := range st.rules {
-			e.judgeLatest(st, r, now)
-		}
+	if j.live {
+		e.judgeAgain(e.o.Latest.All(), now)
+	} else if err := e.loadWaits(ctx); err != nil {
+		return err
 	}
 	if len(j.pending) > 0 {
 		e.poke()
 	}
+	return nil
+}
+
+// resumePlace takes up the checkpoint. mu is held.
+func (e *Engine) resumePlace(ctx context.Context) error {
+	j := &e.judges
+	if e.o.Feed == nil {
+		j.live = true
+		return forgetPlace(ctx, e.db)
+	}
+	seq, ok, err := loadPlace(ctx, e.db)
+	if err == nil && !ok {
+		seq, err = e.firstPlace(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	j.keeps = true
+	j.at = cursor{seq, whole}
+	j.base, j.placed = seq, seq
+	return e.loadMarks(ctx, seq)
 }
 
 // Rules lists all rules by id.
@@ -122,7 +142,7 @@ func (e *Engine) CreateRule(ctx context.Context, r Rule) (Rule, error) {
 	}
 	e.writing.Lock()
 	defer e.writing.Unlock()
-	if _, taken := e.Rule(r.ID); taken {
+	if _, taken := e.Rule(r.ID); taken || ownRule(r.ID) {
 		return Rule{}, ErrExists
 	}
 	r.Created = e.now().UTC().Truncate(time.Millisecond)
@@ -130,10 +150,13 @@ func (e *Engine) CreateRule(ctx context.Context, r Rule) (Rule, error) {
 	if err != nil {
 		return Rule{}, err
 	}
-	if _, err := e.db.ExecContext(ctx, `INSERT INTO alerts_rules (id, body, created) VALUES ($1, $2, $3)`, r.ID, string(body), r.Created.UnixMilli()); err != nil {
+	c := compile(r)
+	c.from = e.newest()
+	if _, err := e.db.ExecContext(ctx, `INSERT INTO alerts_rules (id, body, created, log_seq) VALUES ($1, $2, $3, $4)`,
+		r.ID, string(body), r.Created.UnixMilli(), int64(c.from)); err != nil {
 		return Rule{}, wrap("create rule", err)
 	}
-	e.adopt(compile(r), nil)
+	e.adopt(c, nil)
 	return r, nil
 }
 
@@ -155,14 +178,23 @@ func (e *Engine) UpdateRule(ctx context.Context, r Rule) (Rule, error) {
 	if err != nil {
 		return Rule{}, err
 	}
-	if _, err := e.db.ExecContext(ctx, `UPDATE alerts_rules SET body = $1 WHERE id = $2`, string(body), r.ID); err != nil {
+	c := compile(r)
+	c.from = e.newest()
+	if _, err := e.db.ExecContext(ctx, `UPDATE alerts_rules SET body = $1, log_seq = $2 WHERE id = $3`, string(body), int64(c.from), r.ID); err != nil {
 		return Rule{}, wrap("update rule", err)
 	}
 	e.judges.mu.Lock()
 	was := e.judges.rules[r.ID]
 	e.judges.mu.Unlock()
-	e.adopt(compile(r), was)
+	e.adopt(c, was)
 	return r, nil
+}
+
+// newest is the seq of the newest record that we know of.
+func (e *Engine) newest() uint64 {
+	e.judges.mu.Lock()
+	defer e.judges.mu.Unlock()
+	return max(e.judges.at.seq, e.judges.told)
 }
 
 // adopt puts a committed rule to work, in place of the one it replaces, if any. writing is held.
@@ -182,6 +214,9 @@ func (e *Engine) adopt(r, was *rule) {
 		if st.key.metric == r.Metric && r.covers(st.key.device, &st.facts) {
 			st.rules = append(st.rules, r)
 		}
+	}
+	if !j.live {
+		return // Latest is judged at the end of the catching up
 	}
 	for _, o := range latest {
 		k := streamKey{o.Device, o.Metric}
@@ -213,11 +248,11 @@ func (j *judges) retire(was, next *rule, now int64) {
 		switch {
 		case t == nil:
 		case next == nil:
-			delete(j.waiting, t)
-			st.drop(t)
+			j.drop(t)
 		case t.inAlarm && next.Metric == was.Metric && next.covers(st.key.device, &st.facts):
 			delete(j.waiting, t)
 			t.rule, t.since = next, 0
+			j.touch(t)
 		default:
 			j.leave(t, now, outOfScope)
 		}

@@ -17,6 +17,8 @@ type rule struct {
 	kinds   map[devices.Kind]bool
 	zones   map[string]bool
 	tags    map[string]bool
+	unit    string // of a metric that the catalogue does not know
+	from    uint64 // the log's record after which it began to judge
 }
 
 func compile(r Rule) *rule {
@@ -84,11 +86,7 @@ func (r *rule) covers(id devices.ID, f *facts) bool {
 func (e *Engine) newStream(id devices.ID, metric string, now int64) *stream {
 	j := &e.judges
 	st := &stream{key: streamKey{id, metric}, facts: e.factsOf(id)}
-	// What Latest has from an earlier commit makes older values late. What came
-	// with this commit does not: the values before it are about to be judged.
-	if o, ok := e.o.Latest.Get(id, metric); ok && o.Seen < now {
-		st.lastAt = o.At
-	}
+	st.lastAt = e.before(st.key, now)
 	for _, r := range j.byMetric[metric] {
 		if r.covers(id, &st.facts) {
 			st.rules = append(st.rules, r)
@@ -99,15 +97,31 @@ func (e *Engine) newStream(id devices.ID, metric string, now int64) *stream {
 	return st
 }
 
+// before is the newest phenomenon time of what came before our time now; 0:
+// nothing did. What Latest has from an earlier commit makes older values late.
+// What came with this commit does not: the values before it are about to be judged.
+func (e *Engine) before(k streamKey, now int64) int64 {
+	if o, ok := e.o.Latest.Get(k.device, k.metric); ok && o.Seen < now {
+		return o.At
+	}
+	return 0
+}
+
 // judgeLatest lets a rule that is new to a datastream judge its newest value, unless stale. mu is held.
 func (e *Engine) judgeLatest(st *stream, r *rule, now int64) {
-	o, ok := e.o.Latest.Get(st.key.device, st.key.metric)
-	if !ok {
-		return
+	if o, ok := e.o.Latest.Get(st.key.device, st.key.metric); ok {
+		e.judges.judgeOld(st, r, &o, now)
 	}
+}
+
+// judgeOld lets a rule judge a value that came before, unless stale. mu is held.
+func (j *judges) judgeOld(st *stream, r *rule, o *telemetry.Observation, now int64) {
 	// As with any observation, an old one may still end an alarm.
 	if t := st.track(r); t != nil && t.inAlarm || !st.facts.stale(o.At, now) {
-		e.judges.judge(st, r, &o, now)
+		j.judge(st, r, o, now)
+		if t := st.track(r); t != nil {
+			j.touch(t)
+		}
 	}
 }
 

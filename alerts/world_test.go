@@ -33,6 +33,7 @@ type world struct {
 	reg   *devices.Registry
 	map_  *geo.Atlas
 	last  *telemetry.Latest
+	feed  telemetry.Feed // nil: no log
 	*Engine
 
 	mu     sync.Mutex
@@ -93,7 +94,7 @@ func (w *world) open() {
 	if w.reg, err = devices.Open(ctx, w.db, nil); err != nil {
 		w.t.Fatal(err)
 	}
-	w.Engine, err = Open(ctx, w.db, Options{Registry: w.reg, Atlas: w.map_, Latest: w.last, Now: w.now, OnEvent: w.told})
+	w.Engine, err = Open(ctx, w.db, Options{Registry: w.reg, Atlas: w.map_, Latest: w.last, Feed: w.feed, Now: w.now, OnEvent: w.told})
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -1,0 +1,138 @@
+package alerts
+
+import (
+	"context"
+	"time"
+
+	"cuulong/telemetry"
+)
+
+// replayedAtOnce bounds what is pending while the log is read.
+const replayedAtOnce = 1000
+
+// catchUp reads the log's records after the checkpoint through the judges,
+// with the times of their observations, until it has met what Observe is told;
+// from then on that is judged. So each record is judged once, and none is left
+// out: what Observe is told meanwhile is durable, and read here.
+func (e *Engine) catchUp(ctx context.Context) error {
+	j := &e.judges
+	begun, from := time.Now(), e.standing()
+	delay := firstRetry
+	for {
+		// Before the reading: all that it holds is in the log by now, and read.
+		latest := e.o.Latest.All()
+		var failed error
+		err := e.o.Feed.Records(ctx, e.standing()+1, func(r *telemetry.Record) bool {
+			if e.replay(r) >= replayedAtOnce {
+				failed = e.checkpoint(ctx)
+			}
+			return failed == nil
+		})
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if failed == nil && err == nil {
+			failed = e.checkpoint(ctx)
+		}
+		if failed != nil {
+			if delay == firstRetry {
+				e.log.Error("alarms cannot be committed; kept and tried again", "err", failed)
+			}
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(delay):
+			}
+			delay = min(2*delay, lastRetry)
+			continue
+		}
+		if err != nil {
+			e.log.Error("the log cannot be read: alarms go on from the newest observations", "after", e.standing(), "err", err)
+		}
+		j.mu.Lock()
+		if err != nil {
+			j.gap()
+			j.at = cursor{max(j.told, j.at.seq), whole}
+		}
+		live := j.told <= j.at.seq
+		if live {
+			e.goLive(latest)
+		}
+		to := j.at.seq
+		j.mu.Unlock()
+		if live {
+			if to > from {
+				e.log.Info("alarms have caught up with the log", "records", to-from, "took", time.Since(begun).Round(time.Millisecond))
+			}
+			return nil
+		}
+	}
+}
+
+// standing is the seq of the newest record judged.
+func (e *Engine) standing() uint64 {
+	e.judges.mu.Lock()
+	defer e.judges.mu.Unlock()
+	return e.judges.at.seq
+}
+
+// replay judges a record of the log as Observe and Tick would have, and says how much is pending then.
+func (e *Engine) replay(r *telemetry.Record) (pending int) {
+	j := &e.judges
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if r.Seq > j.at.seq+1 {
+		e.log.Warn("the log no longer holds what alarms have not judged: delays begin anew", "from", j.at.seq+1, "to", r.Seq-1)
+		j.gap()
+	}
+	if n := len(r.Observations); n > 0 {
+		if seen := r.Observations[0].Seen; seen > j.clock {
+			j.pass(seen, true)
+			j.clock = seen
+		}
+	}
+	e.judgeRecord(r)
+	return len(j.pending) + len(j.late)
+}
+
+// gap forgets since when conditions hold: who knows what was between. mu is held.
+func (j *judges) gap() {
+	clear(j.waiting)
+	for _, st := range j.streams {
+		for _, t := range st.tracks {
+			t.since = 0
+			j.touch(t)
+		}
+	}
+}
+
+// goLive ends the catching up: delays that passed since the log's last record
+// end, and Latest is judged again, since the scope of a rule may have changed
+// unseen. mu is held.
+func (e *Engine) goLive(latest []telemetry.Observation) {
+	j := &e.judges
+	now := e.now().UnixMilli()
+	j.pass(now, true)
+	j.live, j.marks = true, nil
+	e.judgeAgain(latest, now)
+	e.poke()
+}
+
+// judgeAgain lets the rules judge the newest observations. mu is held.
+func (e *Engine) judgeAgain(latest []telemetry.Observation, now int64) {
+	j := &e.judges
+	for i := range latest {
+		o := &latest[i]
+		if len(j.byMetric[o.Metric]) == 0 {
+			continue
+		}
+		st := j.streams[streamKey{o.Device, o.Metric}]
+		if st == nil {
+			st = e.newStream(o.Device, o.Metric, 0)
+		}
+		st.lastAt = max(st.lastAt, o.At)
+		for _, r := range st.rules {
+			j.judgeOld(st, r, o, now)
+		}
+	}
+}
