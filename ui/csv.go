@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"reflect"
 	"strconv"
@@ -12,6 +13,8 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"cuulong/telemetry"
 )
 
 // answer is a body written by ourselves: JSON, or CSV as it is made.
@@ -33,15 +36,20 @@ func jsonAnswer[T any](s *Server, v T) *answer[T] {
 const csvPatience = 30 * time.Second
 
 // csvAnswer streams rows: not paged, in constant memory. An error in the midst
-// cuts the connection, so that half an answer is not taken for a whole one.
+// cuts the connection, so that half an answer is not taken for a whole one. A
+// store that does not answer is told while nothing was written yet.
 func csvAnswer[T any](write func(*csvWriter) error) *answer[T] {
 	return &answer[T]{func(ctx huma.Context) {
 		_, w := humago.Unwrap(ctx)
 		ctx.SetHeader("Content-Type", "text/csv; charset=utf-8")
-		ctx.SetStatus(http.StatusOK)
 		cw := &csvWriter{control: http.NewResponseController(w)}
-		cw.w = csv.NewWriter(deadlineWriter{w, cw.control})
+		out := &deadlineWriter{w: w, c: cw.control}
+		cw.w = csv.NewWriter(out)
 		if err := write(cw); err != nil {
+			if errors.Is(err, telemetry.ErrUnavailable) && !out.began {
+				writeProblem(w, unavailable())
+				return
+			}
 			panic(http.ErrAbortHandler)
 		}
 		cw.w.Flush()
@@ -53,11 +61,13 @@ func csvAnswer[T any](write func(*csvWriter) error) *answer[T] {
 
 // deadlineWriter gives each write of a buffer its own deadline.
 type deadlineWriter struct {
-	w http.ResponseWriter
-	c *http.ResponseController
+	w     http.ResponseWriter
+	c     *http.ResponseController
+	began bool
 }
 
-func (d deadlineWriter) Write(b []byte) (int, error) {
+func (d *deadlineWriter) Write(b []byte) (int, error) {
+	d.began = true
 	// Without a deadline (no connection behind w) nothing is lost but the bound.
 	_ = d.c.SetWriteDeadline(time.Now().Add(csvPatience))
 	return d.w.Write(b)

@@ -17,6 +17,7 @@ import (
 	"cuulong/alerts"
 	"cuulong/devices"
 	"cuulong/geo"
+	"cuulong/telemetry"
 	"cuulong/ui/access"
 	"cuulong/video"
 )
@@ -75,6 +76,13 @@ func busy(detail string) *Problem {
 	return p
 }
 
+// unavailable is a store of series elsewhere that is down.
+func unavailable() *Problem {
+	p := problem(http.StatusServiceUnavailable, "the store of series does not answer; what is live, alarms and intake go on")
+	p.retryAfterS = 5
+	return p
+}
+
 func writeProblem(w http.ResponseWriter, p *Problem) {
 	for k, v := range p.GetHeaders() {
 		w.Header()[k] = v
@@ -112,6 +120,9 @@ func explain(ctx context.Context, log *slog.Logger, err error) *Problem {
 		return p
 	case errors.Is(err, access.ErrBusy), errors.Is(err, video.ErrFull), errors.Is(err, video.ErrClosed):
 		return busy(err.Error())
+	case errors.Is(err, telemetry.ErrUnavailable) && ctx.Err() == nil:
+		log.WarnContext(ctx, "series cannot be asked", "err", err)
+		return unavailable()
 	case errors.Is(err, access.ErrBadLogin), errors.Is(err, access.ErrUnauthenticated):
 		return problem(http.StatusUnauthorized, err.Error())
 	case errors.Is(err, access.ErrForbidden):

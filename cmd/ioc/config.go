@@ -28,6 +28,8 @@ type Config struct {
 
 	// adminPassword is that of the first administrator; only the environment gives it.
 	adminPassword string
+	// influxToken is what the variable named store.influx.token_env holds.
+	influxToken string
 	// warnings are said once at start: keys that are read but do nothing yet.
 	warnings []string
 }
@@ -156,6 +158,9 @@ func loadConfig(file string, demo bool, getenv func(string) string) (Config, err
 	if v := getenv("IOC_VIDEO_ALLOW"); v != "" {
 		c.Video.Allow = strings.Split(v, ",")
 	}
+	if c.Store.Influx.TokenEnv != "" {
+		c.influxToken = getenv(c.Store.Influx.TokenEnv)
+	}
 	faults = append(faults, c.faults(demo)...)
 	if demo {
 		faults = append(faults, ownLoopback("http.addr", &c.HTTP.Addr), ownLoopback("mqtt.addr", &c.MQTT.Addr), ownLoopback("rtsp.addr", &c.RTSP.Addr))
@@ -231,7 +236,7 @@ func (c *Config) faults(demo bool) []error {
 	switch c.Store.Engine {
 	case "tsdb":
 	case "influx":
-		bad("store.engine", "influx is not supported by this version; use tsdb")
+		c.influxFaults(bad)
 	default:
 		bad("store.engine", "%q is neither tsdb nor influx", c.Store.Engine)
 	}

@@ -99,6 +99,11 @@ func run(ctx context.Context, cfg Config, o runOptions) error {
 		return err
 	}
 	defer closing(log, "series", series.Close)
+	elsewhere, err := openOutside(cfg, series, log, metrics)
+	if err != nil {
+		return err
+	}
+	defer closing(log, "series elsewhere", elsewhere.close)
 	latest := telemetry.NewLatest()
 	if err := latest.Load(ctx, series); err != nil {
 		return err
@@ -147,7 +152,7 @@ func run(ctx context.Context, cfg Config, o runOptions) error {
 		return err
 	}
 	face, err = ui.New(ui.Options{
-		Access: control, Registry: registry, Atlas: atlas, Latest: latest, Store: series, Alerts: engine, Cameras: cameras,
+		Access: control, Registry: registry, Atlas: atlas, Latest: latest, Store: elsewhere.series(), Alerts: engine, Cameras: cameras,
 		DB: db, Logger: log, Metrics: metrics, Ready: series.Err, Version: versionText(), Demo: o.demo,
 		MQTTAddr: mqttListeners[0].Addr().String(), Locale: cfg.Locale,
 	})
@@ -194,6 +199,11 @@ func run(ctx context.Context, cfg Config, o runOptions) error {
 		OnCommit: func() { edge.Flush() },
 	})
 	defer closing(log, "ingest", ingest.Close)
+	forward, err := elsewhere.forward(late, ingest)
+	if err != nil {
+		return err
+	}
+	running.Go(forward)
 	edge, err = mqtt.New(mqtt.Options{
 		Registry: registry, Log: log, Metrics: metrics,
 		Handle: (&intake{registry: registry, ingest: ingest, log: log}).handle,

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/url"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"cuulong/telemetry"
+	"cuulong/telemetry/influx"
+	"cuulong/telemetry/tsdb"
+)
+
+// influxFaults lists what is wrong with store.influx; bad names a key. The
+// variable's name is not repeated: it may be the token, put in the wrong place.
+func (c *Config) influxFaults(bad func(key, format string, args ...any)) {
+	in := c.Store.Influx
+	switch u, err := url.Parse(in.URL); {
+	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
+		bad("store.influx.url", "is not an http or https address such as http://10.0.0.5:8086 or https://[fd00::5]:8086")
+	case u.User != nil:
+		bad("store.influx.url", "holds a user; the token goes into the variable that store.influx.token_env names")
+	}
+	if in.Bucket == "" {
+		bad("store.influx.bucket", "is empty; for InfluxDB 1.8 it is database/retention policy, such as ioc/autogen")
+	}
+	switch {
+	case in.TokenEnv == "":
+		c.warnings = append(c.warnings, "store.influx.token_env is not set: InfluxDB is spoken to without log-in")
+	case c.influxToken == "":
+		bad("store.influx.token_env", "the environment has no variable of that name, or it is empty")
+	}
+}
+
+// outside is the series elsewhere, where there are any: the engine that answers
+// queries while the embedded one stays in front, with the log that feeds it.
+type outside struct {
+	embedded *tsdb.DB
+	influx   *influx.Store     // nil: the embedded engine answers
+	ingest   *telemetry.Ingest // keeps what the other engine refuses; set by forward
+	log      *slog.Logger
+	metrics  prometheus.Registerer
+}
+
+func openOutside(cfg Config, embedded *tsdb.DB, log *slog.Logger, metrics prometheus.Registerer) (*outside, error) {
+	o := &outside{embedded: embedded, log: log, metrics: metrics}
+	switch cfg.Store.Engine {
+	case "influx":
+		in := cfg.Store.Influx
+		var err error
+		o.influx, err = influx.Open(influx.Options{
+			URL: in.URL, Token: cfg.influxToken, Org: in.Org, Bucket: in.Bucket,
+			Logger: log, Metrics: metrics, SetAside: o.setAside,
+		})
+		return o, err
+	default:
+		return o, nil
+	}
+}
+
+// series answers queries.
+func (o *outside) series() telemetry.Store {
+	if o.influx != nil {
+		return o.influx
+	}
+	return o.embedded
+}
+
+// forward feeds the other engine from the log until ctx ends.
+func (o *outside) forward(ctx context.Context, ingest *telemetry.Ingest) (run func(), err error) {
+	if o.influx == nil {
+		return func() {}, nil
+	}
+	o.ingest = ingest
+	f, err := influx.NewForwarder(o.influx, influx.Forwarding{Feed: o.embedded, Head: o.embedded.Head, Logger: o.log, Metrics: o.metrics})
+	if err != nil {
+		return nil, err
+	}
+	return func() {
+		if err := f.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
+			o.log.Error("forwarding to InfluxDB has ended", "err", err)
+		}
+	}, nil
+}
+
+func (o *outside) setAside(ctx context.Context, list []telemetry.SetAside) error {
+	err := o.ingest.Write(ctx, telemetry.Batch{SetAside: list})
+	if errors.Is(err, telemetry.ErrSetAside) {
+		return nil // kept, which is all that was asked
+	}
+	return err
+}
+
+func (o *outside) close() error {
+	if o.influx == nil {
+		return nil
+	}
+	return o.influx.Close()
+}
