@@ -26,10 +26,7 @@ const TestUnit = "unit"
 
 // Worse is the worse of two flags, as aggregates have it: pass, not evaluated,
 // missing, suspect, fail; what is no flag is better than all.
-func Worse(a, b Flag) Flag { return worse(a, b) }
-
-// worse orders flags for aggregates: pass, not evaluated, missing, suspect, fail.
-func worse(a, b Flag) Flag {
+func Worse(a, b Flag) Flag {
 	if rank(b) > rank(a) {
 		return b
 	}

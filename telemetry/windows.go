@@ -158,7 +158,7 @@ func (g *Gatherer) Part(p Part) bool {
 	w.Count += p.Count
 	g.sum.add(p.Sum)
 	w.Min, w.Max, w.Last = min(w.Min, p.Min), max(w.Max, p.Max), p.Last
-	w.Flag = worse(w.Flag, p.Flag)
+	w.Flag = Worse(w.Flag, p.Flag)
 	return true
 }
 

@@ -116,6 +116,9 @@ func (db *DB) Await(ctx context.Context, after uint64) error {
 	return ctx.Err()
 }
 
+// Head is the seq of the newest durable record: what a consumer's place is behind of.
+func (db *DB) Head() uint64 { return db.appended.Load() }
+
 // Place is the last seq that a consumer has done with; 0 where it has none.
 func (db *DB) Place(consumer string) (uint64, error) {
 	db.places.mu.Lock()

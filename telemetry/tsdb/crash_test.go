@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
@@ -36,8 +37,14 @@ func TestPowerCut(t *testing.T) {
 		n = upTo
 		var flushed <-chan struct{}
 		if rng.IntN(2) == 0 {
-			var err error
-			if flushed, err = db.series.db.AsyncFlush(); err != nil {
+			err := db.series.flush()
+			if err == nil && rng.IntN(2) == 0 {
+				err = db.Compact(t.Context(), time.UnixMilli(t0).Add(time.Duration(rng.IntN(80))*time.Hour))
+			}
+			if err == nil {
+				flushed, err = db.series.db.AsyncFlush()
+			}
+			if err != nil {
 				t.Fatal(err)
 			}
 			if rng.IntN(2) == 0 {
@@ -72,7 +79,7 @@ func TestDurable(t *testing.T) {
 	if seq, err := db.series.durable(); err != nil || seq != 0 {
 		t.Errorf("durable %d before any flush, %v", seq, err)
 	}
-	if err := db.series.db.Flush(); err != nil {
+	if err := errors.Join(db.series.flush(), db.series.db.Flush()); err != nil {
 		t.Fatal(err)
 	}
 	appendAll(t, db, 6, 7)

@@ -32,6 +32,12 @@ type Options struct {
 	MaxBytes int64
 	MaxAge   time.Duration
 
+	// Retention says how long a metric's series are kept; nil: for ever.
+	Retention func(metric string) Keep
+	// HeadSamples is how many samples wait in memory before they are written as
+	// chunks, 24 bytes each; 1,000,000 by default and at most.
+	HeadSamples int
+
 	fs       vfs.FS                                    // of the series; tests crash it
 	openFile func(path string, flag int) (file, error) // of the log; tests put faults in
 }
@@ -52,12 +58,16 @@ type DB struct {
 	moved   chan struct{} // guarded by mu; closed when applied or err moved on
 	waiting bool          // guarded by mu: somebody holds moved
 
+	expired atomic.Int32 // the day on which retention was last applied
+
 	places *places
 	hints  hints
 
-	tidy chan struct{} // asks the janitor to delete old segments
-	stop chan struct{}
-	done sync.WaitGroup
+	tidy    chan struct{}   // asks the janitor to delete old segments
+	fullUp  chan struct{}   // asks the flusher to write the head
+	cancel  func()          // ends stopped
+	stopped context.Context // ends with the engine
+	done    sync.WaitGroup
 
 	closed    sync.Once
 	closeErr  error
@@ -82,7 +92,7 @@ func Open(dir string, o Options) (*DB, error) {
 	}
 	db := &DB{
 		o: o, log: o.Logger, moved: make(chan struct{}),
-		tidy: make(chan struct{}, 1), stop: make(chan struct{}),
+		tidy: make(chan struct{}, 1), fullUp: make(chan struct{}, 1),
 		damaged: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "ioc_log_damaged_total", Help: "Stretches of the log that should hold records and do not.",
 		}),
@@ -110,8 +120,10 @@ func Open(dir string, o Options) (*DB, error) {
 		return nil, errors.Join(err, db.series.close())
 	}
 	db.appended.Store(db.segs.next - 1)
-	db.done.Add(1)
-	go db.janitor()
+	db.stopped, db.cancel = context.WithCancel(context.Background())
+	db.done.Go(db.janitor)
+	db.done.Go(db.flusher)
+	db.done.Go(db.compactor)
 	return db, nil
 }
 
@@ -130,6 +142,9 @@ func (o Options) defaults() Options {
 	}
 	if o.MaxAge <= 0 {
 		o.MaxAge = 7 * 24 * time.Hour
+	}
+	if o.HeadSamples <= 0 || o.HeadSamples > 1_000_000 {
+		o.HeadSamples = 1_000_000
 	}
 	if o.ReserveBytes == 0 {
 		o.ReserveBytes = 64 << 20
@@ -154,9 +169,12 @@ func (db *DB) refill() error {
 		if seq == 0 {
 			return nil
 		}
-		err := db.series.apply(seq, obs)
+		db.series.apply(seq, obs)
 		obs, seq = obs[:0], 0
-		return err
+		if db.series.size() < db.o.HeadSamples {
+			return nil
+		}
+		return db.series.flush()
 	}
 	var err error
 	applied := db.series.applied.Load()
@@ -242,9 +260,10 @@ func (db *DB) Apply(r *telemetry.Record) error {
 	if err := db.Err(); err != nil {
 		return err
 	}
-	if err := db.series.apply(r.Seq, r.Observations); err != nil {
-		return db.fail(fmt.Errorf("series: %w", err))
+	if err := db.makeRoom(); err != nil {
+		return err
 	}
+	db.series.apply(r.Seq, r.Observations)
 	db.wake()
 	return nil
 }
@@ -319,7 +338,7 @@ func (db *DB) Find(ctx context.Context, id devices.ID, metric string, at int64) 
 	if !ok {
 		return p, false, nil
 	}
-	return db.series.at(n, at)
+	return db.series.at(ctx, n, at)
 }
 
 // Newest yields the newest observation of every datastream.
@@ -327,7 +346,8 @@ func (db *DB) Newest(ctx context.Context, yield func(telemetry.Observation) bool
 	if err := db.caughtUp(ctx); err != nil {
 		return err
 	}
-	return db.series.newest(ctx, yield)
+	db.series.latest(yield)
+	return ctx.Err()
 }
 
 // Err says why the engine stopped writing, nil while it writes (/readyz).
@@ -340,7 +360,7 @@ func (db *DB) Err() error {
 // Close flushes the series and closes all files. Nothing may be called after it, nor run beside it.
 func (db *DB) Close() error {
 	db.closed.Do(func() {
-		close(db.stop)
+		db.cancel()
 		db.done.Wait()
 		db.appendMu.Lock()
 		defer db.appendMu.Unlock()
@@ -353,12 +373,11 @@ func (db *DB) Close() error {
 
 // janitor deletes old segments once the series hold them whatever happens.
 func (db *DB) janitor() {
-	defer db.done.Done()
 	hourly := time.NewTicker(time.Hour) // segments age also where nothing is appended
 	defer hourly.Stop()
 	for {
 		select {
-		case <-db.stop:
+		case <-db.stopped.Done():
 			return
 		case <-hourly.C:
 		case <-db.tidy:
@@ -376,13 +395,16 @@ func (db *DB) clean() error {
 	if nothing {
 		return nil
 	}
+	if err := db.flush(); err != nil {
+		return err
+	}
 	flushed, err := db.series.db.AsyncFlush()
 	if err != nil {
 		return err
 	}
 	select {
 	case <-flushed:
-	case <-db.stop:
+	case <-db.stopped.Done():
 		return nil
 	}
 	durable, err := db.series.durable()

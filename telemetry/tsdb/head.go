@@ -1,4 +1,264 @@
 package tsdb
 
-// Head is the seq of the newest durable record: what a consumer's place is behind of.
-func (db *DB) Head() uint64 { return db.appended.Load() }
+import (
+	"slices"
+	"sort"
+	"sync"
+
+	"cuulong/devices"
+	"cuulong/telemetry"
+)
+
+// head is what the series hold in memory: the names of all datastreams and
+// their newest observations, and the samples that are not in chunks yet. A
+// crash loses it; the log refills it.
+//
+// One goroutine at a time adds; any may read.
+type head struct {
+	mu      sync.RWMutex
+	numbers map[devices.ID]map[string]uint32
+	names   []name     // by number
+	newest  []newest   // by number
+	open    [][]sample // by number, rising in time: what came since the last freeze
+	frozen  [][]sample // by number: what is being written as chunks; nil when nothing is
+	count   int        // samples in open
+	tests   testTable
+}
+
+// All fields of head are guarded by mu; the one that adds may read without it.
+
+type name struct {
+	device devices.ID
+	metric string
+}
+
+// newest is a datastream's newest observation, whole.
+type newest struct {
+	at, seen int64
+	value    float64
+	flag     telemetry.Flag // 0: none yet
+	test     uint8
+}
+
+// testTable numbers the tests that flags name; there are few.
+type testTable struct{ list []string }
+
+func (t *testTable) number(test []byte) uint8 {
+	for i := range t.list {
+		if t.list[i] == string(test) {
+			return uint8(i)
+		}
+	}
+	if len(t.list) == 256 {
+		return 255 // more than anyone names: the last stands for the rest
+	}
+	t.list = append(t.list[:len(t.list):len(t.list)], string(test)) // readers keep the list they have
+	return uint8(len(t.list) - 1)
+}
+
+func (t *testTable) of(test string) uint8 {
+	if test == "" {
+		return 0
+	}
+	for i := range t.list {
+		if t.list[i] == test {
+			return uint8(i)
+		}
+	}
+	return t.number([]byte(test))
+}
+
+func newHead() *head {
+	return &head{numbers: map[devices.ID]map[string]uint32{}, tests: testTable{[]string{""}}}
+}
+
+// put notes a series under its number. mu is held.
+func (h *head) put(n uint32, of name) {
+	for uint32(len(h.names)) <= n {
+		h.names = append(h.names, name{})
+		h.newest = append(h.newest, newest{})
+		h.open = append(h.open, nil)
+	}
+	h.names[n] = of
+	m := h.numbers[of.device]
+	if m == nil {
+		m = map[string]uint32{}
+		h.numbers[of.device] = m
+	}
+	m[of.metric] = n
+}
+
+func (h *head) find(id devices.ID, metric string) (uint32, bool) {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	n, ok := h.numbers[id][metric]
+	return n, ok
+}
+
+// add puts observations in their places.
+func (h *head) add(obs []telemetry.Observation) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var (
+		device  devices.ID
+		numbers map[string]uint32
+	)
+	for i := range obs {
+		o := &obs[i]
+		if i == 0 || o.Device != device {
+			device, numbers = o.Device, h.numbers[o.Device]
+		}
+		n, ok := numbers[o.Metric]
+		if !ok {
+			n = uint32(len(h.names))
+			h.put(n, name{o.Device, o.Metric})
+			numbers = h.numbers[o.Device]
+		}
+		test := h.tests.of(o.Test)
+		before := len(h.open[n])
+		h.open[n] = insert(h.open[n], sample{at: o.At, value: o.Value, delay: wholeSeconds(o.Seen - o.At), flag: o.Flag, test: test})
+		h.count += len(h.open[n]) - before
+		if w := &h.newest[n]; w.flag == 0 || o.At >= w.at {
+			*w = newest{o.At, o.Seen, o.Value, o.Flag, test}
+		}
+	}
+}
+
+func wholeSeconds(ms int64) int32 {
+	return int32(max(min(floorDiv(ms, 1000), 1<<31-1), -1<<31))
+}
+
+// insert puts a sample where its time belongs, in place of one of the same
+// time. What comes in order, nearly all, is appended.
+func insert(list []sample, s sample) []sample {
+	n := len(list)
+	if n == 0 || list[n-1].at < s.at {
+		return append(list, s)
+	}
+	i := sort.Search(n, func(i int) bool { return list[i].at >= s.at })
+	if list[i].at == s.at {
+		list[i] = s
+		return list
+	}
+	return slices.Insert(list, i, s)
+}
+
+// between is the part of a list within two times, from inclusive, to exclusive.
+func between(list []sample, from, to int64) []sample {
+	i := sort.Search(len(list), func(i int) bool { return list[i].at >= from })
+	j := sort.Search(len(list), func(i int) bool { return list[i].at >= to })
+	return list[i:max(i, j)]
+}
+
+// samples copies what the head holds of a series between two times; of two at one time the newer.
+func (h *head) samples(n uint32, from, to int64) []sample {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	var out []sample
+	if int(n) < len(h.frozen) {
+		out = append(out, between(h.frozen[n], from, to)...)
+	}
+	if int(n) < len(h.open) {
+		out = append(out, between(h.open[n], from, to)...)
+	}
+	return merged(out)
+}
+
+// at finds one sample.
+func (h *head) at(n uint32, at int64) (sample, bool) {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	for _, side := range [][][]sample{h.open, h.frozen} {
+		if int(n) >= len(side) {
+			continue
+		}
+		list := side[n]
+		if k := len(list); k == 0 || at < list[0].at || at > list[k-1].at {
+			continue
+		}
+		if found := between(list, at, at+1); len(found) > 0 {
+			return found[0], true
+		}
+	}
+	return sample{}, false
+}
+
+// merged sorts samples by time and leaves, of those at one time, the last in the list.
+func merged(list []sample) []sample {
+	ordered := true
+	for i := 1; i < len(list) && ordered; i++ {
+		ordered = list[i-1].at < list[i].at
+	}
+	if ordered {
+		return list
+	}
+	slices.SortStableFunc(list, func(a, b sample) int {
+		switch {
+		case a.at < b.at:
+			return -1
+		case a.at > b.at:
+			return 1
+		}
+		return 0
+	})
+	kept := 0
+	for i := range list {
+		if kept > 0 && list[kept-1].at == list[i].at {
+			kept--
+		}
+		list[kept] = list[i]
+		kept++
+	}
+	return list[:kept]
+}
+
+// freeze takes what is open aside, to be written; false when there is nothing or
+// the last is still being written.
+func (h *head) freeze() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.frozen != nil || h.count == 0 {
+		return false
+	}
+	h.frozen = h.open
+	h.open = make([][]sample, len(h.names))
+	h.count = 0
+	return true
+}
+
+// thaw drops what is written, or, where the writing has failed, takes it back.
+func (h *head) thaw(written bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !written {
+		for n, list := range h.frozen {
+			if len(list) > 0 {
+				h.open[n] = merged(append(list, h.open[n]...))
+				h.count += len(list)
+			}
+		}
+	}
+	h.frozen = nil
+}
+
+// size is how many samples wait to be frozen.
+func (h *head) size() int {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return h.count
+}
+
+// latest yields the newest observation of each series.
+func (h *head) latest(yield func(telemetry.Observation) bool) {
+	h.mu.RLock()
+	names, list := slices.Clone(h.names), slices.Clone(h.newest)
+	tests := h.tests.list
+	h.mu.RUnlock()
+	for i, w := range list {
+		if w.flag != 0 && !yield(telemetry.Observation{
+			Device: names[i].device, Metric: names[i].metric, At: w.at, Seen: w.seen, Value: w.value, Flag: w.flag, Test: tests[w.test],
+		}) {
+			return
+		}
+	}
+}

@@ -1,11 +1,9 @@
 package tsdb
 
 import (
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -19,82 +17,48 @@ import (
 	"cuulong/telemetry"
 )
 
-// Keys of the series, see FORMAT.md. Pebble's own WAL is off: our log is the
-// truth, and every batch carries the seq it brings the series to, so that what
-// a crash leaves of Pebble says itself where the refill begins.
-const (
-	keyMeta  = 'm' // "m" name → value
-	keyName  = 's' // "s" device 0x00 metric → series number, 4 bytes big endian
-	keyValue = 'v' // "v" number 4 bytes big endian, At 8 bytes big endian with the sign bit turned → value
-
-	valueKeySize = 13
-)
-
-var (
-	metaVersion = []byte("mversion")
-	metaApplied = []byte("mapplied")
-)
-
-// series is the Pebble side of the engine.
+// series are the head in memory and its chunks on Pebble.
 type series struct {
+	*head
 	db    *pebble.DB
 	cache *pebble.Cache
 
-	applied atomic.Uint64 // written by apply
+	applied atomic.Uint64 // seq of the last record in the head; written by apply
 	failing chan struct{} // closed when a flush or compaction has failed
 
-	mu      sync.RWMutex
-	numbers map[devices.ID]map[string]uint32 // guarded by mu; written by apply alone
-	names   []name                           // by number; guarded by mu
+	// write is held by who writes chunks: a flush, or the compaction of one day.
+	write      sync.Mutex
+	generation uint64        // guarded by write; of the newest chunks
+	encoder    chunkEncoder  // guarded by write
+	flushed    atomic.Uint64 // rises with each change of the chunks
+	found      dayCache
 }
 
-type name struct {
-	device devices.ID
-	metric string
-}
-
-// Sizes that suit a machine which also relays video: a memtable is also what a
-// restart has to refill from the log. Pebble takes memtables out of the cache's
-// size: two of them leave half of it for blocks.
+// Sizes that suit a machine which also relays video. Pebble takes memtables out
+// of the cache's size: two of them leave half of it for blocks.
 const (
 	memTableSize = 16 << 20
 	cacheSize    = 64 << 20
 
 	retryPause = 100 * time.Millisecond
+
+	seriesVersion = 2
 )
 
-// logger hands Pebble's words on. Fatalf must not end the process (the default
-// is os.Exit): it marks the engine failed, and the acknowledgement, which rests on our log, stops.
-type logger struct {
-	info func(string)
-	errs func(string)
-	fail func(error)
-}
-
-func (l logger) Infof(format string, args ...any)  { l.info(fmt.Sprintf(format, args...)) }
-func (l logger) Errorf(format string, args ...any) { l.errs(fmt.Sprintf(format, args...)) }
-func (l logger) Fatalf(format string, args ...any) {
-	l.fail(fmt.Errorf("series: "+format, args...))
-}
-
 func openSeries(dir string, fs vfs.FS, l logger) (*series, error) {
-	s := &series{cache: pebble.NewCache(cacheSize), numbers: map[devices.ID]map[string]uint32{}, failing: make(chan struct{})}
+	s := &series{head: newHead(), cache: pebble.NewCache(cacheSize), failing: make(chan struct{})}
 	var once sync.Once
-	o := &pebble.Options{
-		FS: fs, Cache: s.cache, Logger: l, DisableWAL: true,
-		MemTableSize: memTableSize, MemTableStopWritesThreshold: 4,
-		L0CompactionThreshold: 4, L0StopWritesThreshold: 24,
-		FormatMajorVersion: pebble.FormatNewest,
-		EventListener: &pebble.EventListener{BackgroundError: func(err error) {
+	o := pebbleOptions(fs, s.cache, l)
+	o.EventListener = &pebble.EventListener{BackgroundError: func(err error) {
+		if noSpace(err) != err {
+			l.errs("no space: " + err.Error()) // which passes; Pebble tries again
+		} else {
 			l.fail(fmt.Errorf("series: %w", err))
 			once.Do(func() { close(s.failing) })
-			// Pebble tries again at once and for ever: a dead disk must not cost a core as well.
-			time.Sleep(retryPause)
-		}},
-	}
-	for i := range o.Levels {
-		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
-	}
+		}
+		// Pebble tries again at once and for ever: a dead disk must not cost a core as well.
+		time.Sleep(retryPause)
+	}}
 	var err error
 	if s.db, err = pebble.Open(dir, o); err != nil {
 		s.cache.Unref()
@@ -106,36 +70,87 @@ func openSeries(dir string, fs vfs.FS, l logger) (*series, error) {
 	return s, nil
 }
 
-// load reads the version, the applied seq and the names.
+func pebbleOptions(fs vfs.FS, cache *pebble.Cache, l logger) *pebble.Options {
+	o := &pebble.Options{
+		FS: fs, Cache: cache, Logger: l, DisableWAL: true,
+		MemTableSize: memTableSize, MemTableStopWritesThreshold: 4,
+		L0CompactionThreshold: 4, L0StopWritesThreshold: 24,
+		FormatMajorVersion: pebble.FormatNewest,
+	}
+	for i := range o.Levels {
+		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+	}
+	return o
+}
+
+// load reads the version, the applied seq, the names and the newest observations.
 func (s *series) load() error {
 	version, ok, err := s.meta(metaVersion)
 	if err != nil {
 		return err
 	}
 	if !ok {
-		if err := s.db.Set(metaVersion, binary.BigEndian.AppendUint64(nil, formatVersion), pebble.NoSync); err != nil {
+		if err := s.db.Set(metaVersion, binary.BigEndian.AppendUint64(nil, seriesVersion), pebble.NoSync); err != nil {
 			return err
 		}
-	} else if version != formatVersion {
-		return fmt.Errorf("series of format %d; this ioc knows %d", version, formatVersion)
+	} else if version > seriesVersion || version == 0 {
+		return fmt.Errorf("series of format %d; this ioc knows %d", version, seriesVersion)
 	}
 	applied, _, err := s.meta(metaApplied)
 	if err != nil {
 		return err
 	}
 	s.applied.Store(applied)
-	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{keyName}, UpperBound: []byte{keyName + 1}})
+	if s.generation, _, err = s.meta(metaGen); err != nil {
+		return err
+	}
+	err = s.eachKey(keyName, func(k, v []byte) error {
+		k = k[1:]
+		i := slices.Index(k, 0)
+		if i < 0 || len(v) != 4 {
+			return fmt.Errorf("series: malformed name %q", k)
+		}
+		n := binary.BigEndian.Uint32(v)
+		if n > 1<<26 {
+			return fmt.Errorf("series: number %d of %q", n, k)
+		}
+		s.put(n, name{devices.ID(k[:i]), string(k[i+1:])})
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if version == 1 {
+		return s.migrate()
+	}
+	return s.eachKey(keyNewest, func(k, v []byte) error {
+		if len(k) != numberKeySize || keyNumber(k) >= uint32(len(s.names)) {
+			return errKey
+		}
+		w, err := parseNewest(v, &s.tests)
+		s.newest[keyNumber(k)] = w
+		return err
+	})
+}
+
+// eachKey visits all keys of a kind, in order.
+func (s *series) eachKey(kind byte, visit func(k, v []byte) error) error {
+	return eachKey(s.db, []byte{kind}, []byte{kind + 1}, visit)
+}
+
+func eachKey(db pebble.Reader, from, to []byte, visit func(k, v []byte) error) error {
+	it, err := db.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: to})
 	if err != nil {
 		return err
 	}
 	for ok := it.First(); ok; ok = it.Next() {
-		k := it.Key()[1:]
-		i := slices.Index(k, 0)
 		v, err := it.ValueAndErr()
-		if err != nil || i < 0 || len(v) != 4 {
-			return errors.Join(fmt.Errorf("series: malformed name %q", k), err, it.Close())
+		if err == nil {
+			err = visit(it.Key(), v)
 		}
-		s.put(binary.BigEndian.Uint32(v), name{devices.ID(k[:i]), string(k[i+1:])})
+		if err != nil {
+			return errors.Join(err, it.Close())
+		}
 	}
 	return it.Close()
 }
@@ -154,175 +169,145 @@ func (s *series) meta(key []byte) (v uint64, ok bool, err error) {
 	return v, ok, closer.Close()
 }
 
-// put notes a series under its number.
-func (s *series) put(n uint32, of name) {
-	for uint32(len(s.names)) <= n {
-		s.names = append(s.names, name{})
-	}
-	s.names[n] = of
-	m := s.numbers[of.device]
-	if m == nil {
-		m = map[string]uint32{}
-		s.numbers[of.device] = m
-	}
-	m[of.metric] = n
+// apply takes what a record stored into the head; one caller at a time.
+func (s *series) apply(seq uint64, obs []telemetry.Observation) {
+	s.add(obs)
+	s.applied.Store(seq)
 }
 
-func (s *series) find(id devices.ID, metric string) (uint32, bool) {
+// flush writes the head's samples as chunks, one a series and day, with the seq
+// that they bring the series to. The last batch carries that seq: what a crash
+// leaves of the others is written again by the refill, to the same effect.
+func (s *series) flush() error {
+	s.write.Lock()
+	defer s.write.Unlock()
+	// Read before freezing: the head may hold more than this seq says, never less.
+	seq := s.applied.Load()
+	if !s.freeze() {
+		return nil
+	}
+	err := s.writeFrozen(seq)
+	s.flushed.Add(1) // before the head lets go: who finds nothing there reads the chunks anew
+	s.thaw(err == nil)
+	if err == nil {
+		_, err = s.db.AsyncFlush() // to the disk, so that a restart need not refill it
+	}
+	return err
+}
+
+func (s *series) writeFrozen(seq uint64) error {
+	w := batchWriter{db: s.db}
+	defer w.close()
+	if err := s.beginChunks(&w); err != nil {
+		return err
+	}
 	s.mu.RLock()
-	defer s.mu.RUnlock()
-	n, ok := s.numbers[id][metric]
-	return n, ok
-}
-
-func valueKey(k []byte, n uint32, at int64) []byte {
-	k = append(k, keyValue)
-	k = binary.BigEndian.AppendUint32(k, n)
-	return binary.BigEndian.AppendUint64(k, uint64(at)^1<<63)
-}
-
-func keyTime(k []byte) int64 { return int64(binary.BigEndian.Uint64(k[5:]) ^ 1<<63) }
-
-func appendValue(b []byte, o *telemetry.Observation) []byte {
-	b = binary.LittleEndian.AppendUint64(b, math.Float64bits(o.Value))
-	b = append(b, byte(o.Flag))
-	b = binary.AppendVarint(b, o.Seen-o.At)
-	return append(b, o.Test...)
-}
-
-var errValue = errors.New("series: malformed value")
-
-func parsePoint(at int64, v []byte) (telemetry.Point, error) {
-	if len(v) < 10 {
-		return telemetry.Point{}, errValue
-	}
-	return telemetry.Point{At: at, Value: math.Float64frombits(binary.LittleEndian.Uint64(v)), Flag: telemetry.Flag(v[8])}, nil
-}
-
-// apply writes what a record stored and that it has; one caller at a time.
-func (s *series) apply(seq uint64, obs []telemetry.Observation) error {
-	b := s.db.NewBatchWithSize(len(obs)*40 + 64)
-	defer b.Close()
-	var (
-		key, value []byte
-		device     devices.ID
-		numbers    map[string]uint32
-	)
-	for i := range obs {
-		o := &obs[i]
-		if i == 0 || o.Device != device {
-			device, numbers = o.Device, s.numbers[o.Device] // apply alone writes it: no lock to read
+	frozen, tests := s.frozen, s.tests.list
+	s.mu.RUnlock()
+	for n, list := range frozen {
+		if len(list) == 0 {
+			continue
 		}
-		n, ok := numbers[o.Metric]
-		if !ok {
-			n = uint32(len(s.names))
-			s.mu.Lock()
-			s.put(n, name{o.Device, o.Metric})
-			s.mu.Unlock()
-			numbers = s.numbers[o.Device]
-			key = append(append(append(append(key[:0], keyName), o.Device...), 0), o.Metric...)
-			if err := b.Set(key, binary.BigEndian.AppendUint32(nil, n), nil); err != nil {
-				return err
-			}
+		s.mu.RLock()
+		last := s.newest[n]
+		if int(last.test) >= len(tests) {
+			tests = s.tests.list
 		}
-		key = valueKey(key[:0], n, o.At)
-		value = appendValue(value[:0], o)
-		if err := b.Set(key, value, nil); err != nil {
+		s.mu.RUnlock()
+		if err := w.set(numberKey(nil, keyNewest, uint32(n)), appendNewest(nil, last, tests)); err != nil {
+			return err
+		}
+		if err := s.writeChunks(&w, uint32(n), list, tests); err != nil {
 			return err
 		}
 	}
-	if err := b.Set(metaApplied, binary.BigEndian.AppendUint64(value[:0], seq), nil); err != nil {
+	if err := w.set(metaApplied, binary.BigEndian.AppendUint64(nil, seq)); err != nil {
 		return err
 	}
-	if err := b.Commit(pebble.NoSync); err != nil {
-		return err
-	}
-	s.applied.Store(seq)
-	return nil
+	return w.commit()
 }
 
-// points yields a series between two times.
-func (s *series) points(ctx context.Context, n uint32, from, to int64, yield func(telemetry.Point) bool) error {
-	if from >= to {
-		return nil
-	}
-	it, err := s.db.NewIterWithContext(ctx, &pebble.IterOptions{LowerBound: valueKey(nil, n, from), UpperBound: valueKey(nil, n, to)})
-	if err != nil {
-		return err
-	}
-	for i, ok := 1, it.First(); ok; i, ok = i+1, it.Next() {
-		if i%256 == 0 && ctx.Err() != nil {
-			return errors.Join(ctx.Err(), it.Close())
-		}
-		v, err := it.ValueAndErr()
-		if err != nil {
-			return errors.Join(err, it.Close())
-		}
-		p, err := parsePoint(keyTime(it.Key()), v)
-		if err != nil {
-			return errors.Join(err, it.Close())
-		}
-		if !yield(p) {
-			break
-		}
-	}
-	return it.Close()
-}
-
-func (s *series) at(n uint32, at int64) (p telemetry.Point, ok bool, err error) {
-	var buf [valueKeySize]byte
-	v, closer, err := s.db.Get(valueKey(buf[:0], n, at))
-	if errors.Is(err, pebble.ErrNotFound) {
-		return p, false, nil
-	}
-	if err != nil {
-		return p, false, err
-	}
-	p, err = parsePoint(at, v)
-	return p, err == nil, errors.Join(err, closer.Close())
-}
-
-// newest yields the last observation of each series: one seek each, backwards.
-func (s *series) newest(ctx context.Context, yield func(telemetry.Observation) bool) error {
+// beginChunks begins a generation of chunks: of two that tell of one time, the
+// younger is right. It writes the names that the disk does not have yet.
+func (s *series) beginChunks(w *batchWriter) error {
 	s.mu.RLock()
 	names := s.names[:len(s.names):len(s.names)]
 	s.mu.RUnlock()
-	it, err := s.db.NewIterWithContext(ctx, &pebble.IterOptions{LowerBound: []byte{keyValue}, UpperBound: []byte{keyValue + 1}})
+	written, _, err := s.meta(metaNames)
 	if err != nil {
 		return err
 	}
-	var key []byte
-	for n, of := range names {
-		if n%256 == 255 && ctx.Err() != nil {
-			return errors.Join(ctx.Err(), it.Close())
-		}
-		key = binary.BigEndian.AppendUint32(append(key[:0], keyValue), uint32(n)+1)
-		if !it.SeekLT(key) {
-			continue
-		}
-		k := it.Key()
-		if len(k) != valueKeySize || binary.BigEndian.Uint32(k[1:]) != uint32(n) {
-			continue
-		}
-		v, err := it.ValueAndErr()
-		if err != nil {
-			return errors.Join(err, it.Close())
-		}
-		p, err := parsePoint(keyTime(k), v)
-		if err != nil {
-			return errors.Join(err, it.Close())
-		}
-		seen, size := binary.Varint(v[9:])
-		if size <= 0 {
-			return errors.Join(errValue, it.Close())
-		}
-		if !yield(telemetry.Observation{
-			Device: of.device, Metric: of.metric, At: p.At, Seen: p.At + seen, Value: p.Value, Flag: p.Flag, Test: string(v[9+size:]),
-		}) {
-			break
+	for n := written; n < uint64(len(names)); n++ {
+		key := append(append(append([]byte{keyName}, names[n].device...), 0), names[n].metric...)
+		if err := w.set(key, binary.BigEndian.AppendUint32(nil, uint32(n))); err != nil {
+			return err
 		}
 	}
-	return it.Close()
+	if err := w.set(metaNames, binary.BigEndian.AppendUint64(nil, uint64(len(names)))); err != nil {
+		return err
+	}
+	s.generation++
+	if err := w.set(metaGen, binary.BigEndian.AppendUint64(nil, s.generation)); err != nil {
+		return err
+	}
+	return w.commit() // before any chunk: no number is used without its name, no generation twice
+}
+
+// writeChunks writes samples of a series as a chunk a day, and marks the days.
+func (s *series) writeChunks(w *batchWriter, n uint32, list []sample, tests []string) error {
+	for len(list) > 0 {
+		day := dayOf(list[0].at)
+		part := between(list, list[0].at, midnightOf(day)+dayMillis)
+		list = list[len(part):]
+		s.encoder.buf = s.encoder.chunk(s.encoder.buf[:0], midnightOf(day), part, tests)
+		if err := w.set(chunkKey(nil, n, day, s.generation), s.encoder.buf); err != nil {
+			return err
+		}
+		if err := w.set(dayKey(nil, keyOpen, n, day), nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// batchWriter gathers writes into batches that Pebble takes without a stop.
+type batchWriter struct {
+	db *pebble.DB
+	b  *pebble.Batch
+}
+
+const batchBytes = 4 << 20
+
+func (w *batchWriter) batch() *pebble.Batch {
+	if w.b == nil {
+		w.b = w.db.NewBatch()
+	}
+	return w.b
+}
+
+func (w *batchWriter) set(k, v []byte) error {
+	if err := w.batch().Set(k, v, nil); err != nil {
+		return err
+	}
+	if w.b.Len() < batchBytes {
+		return nil
+	}
+	return w.commit()
+}
+
+func (w *batchWriter) commit() error {
+	if w.b == nil {
+		return nil
+	}
+	err := errors.Join(w.b.Commit(pebble.NoSync), w.b.Close())
+	w.b = nil
+	return err
+}
+
+func (w *batchWriter) close() {
+	if w.b != nil {
+		_ = w.b.Close() // after an error: what it holds is not wanted
+	}
 }
 
 // durable is the seq that the series hold whatever happens: that of the last flushed memtable.
@@ -345,7 +330,11 @@ func (s *series) durable() (uint64, error) {
 // close flushes, so that the next start need not refill. A flush that fails is
 // tried by Pebble without end: then it is left, since the log holds everything.
 func (s *series) close() error {
-	flushed, err := s.db.AsyncFlush()
+	var flushed <-chan struct{}
+	err := s.flush()
+	if err == nil {
+		flushed, err = s.db.AsyncFlush()
+	}
 	if err == nil {
 		select {
 		case <-flushed:

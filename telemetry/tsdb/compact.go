@@ -1,0 +1,274 @@
+package tsdb
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"cuulong/telemetry"
+)
+
+// closedAfter is how long after its end a day is compacted: most of what is
+// late has come by then, and what comes later opens the day again.
+const closedAfter = time.Hour
+
+// Compact makes one chunk of each day that is over and has several, with its
+// roll-ups, and deletes what retention lets go. It runs by itself every ten
+// minutes; who calls it waits.
+func (db *DB) Compact(ctx context.Context, now time.Time) error {
+	if err := db.series.flush(); err != nil {
+		return err
+	}
+	closed := dayOf(now.Add(-closedAfter).UnixMilli()) // this day and later ones are open
+	var marked []day
+	err := db.series.eachKey(keyOpen, func(k, _ []byte) error {
+		if len(k) != dayKeySize {
+			return errKey
+		}
+		if d := keyDay(k); d < closed {
+			marked = append(marked, day{keyNumber(k), d})
+		}
+		return ctx.Err()
+	})
+	if err != nil {
+		return err
+	}
+	for _, m := range marked {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		compact := db.series.compact
+		if keep := db.keepOf(m.n); m.day < keep.goneBefore(keep.Raw, now) {
+			compact = db.series.expireDay
+		}
+		if err := compact(m); err != nil {
+			return err
+		}
+	}
+	return db.expire(ctx, now)
+}
+
+// keepOf is the retention of a series.
+func (db *DB) keepOf(n uint32) Keep {
+	if db.o.Retention == nil {
+		return Keep{}
+	}
+	db.series.mu.RLock()
+	metric := db.series.names[n].metric
+	db.series.mu.RUnlock()
+	return db.o.Retention(metric)
+}
+
+// compact makes one chunk of a day's chunks, and its roll-ups.
+func (s *series) compact(m day) error {
+	s.write.Lock()
+	defer s.write.Unlock()
+	b := s.db.NewBatch()
+	defer b.Close()
+	tests := testTable{[]string{""}}
+	list, chunks, err := s.ofDay(m, &tests)
+	if err != nil {
+		return err
+	}
+	midnight := midnightOf(m.day)
+	if len(chunks) > 1 && len(list) <= maxChunk {
+		for _, generation := range chunks[:len(chunks)-1] {
+			if err := b.Delete(chunkKey(nil, m.n, m.day, generation), nil); err != nil {
+				return err
+			}
+		}
+		s.encoder.buf = s.encoder.chunk(s.encoder.buf[:0], midnight, list, tests.list)
+		if err := b.Set(chunkKey(nil, m.n, m.day, chunks[len(chunks)-1]), s.encoder.buf, nil); err != nil {
+			return err
+		}
+	}
+	ups, any := appendRollups(nil, list, midnight, false)
+	if any {
+		err = b.Set(dayKey(nil, keyRollup, m.n, m.day), ups, nil)
+	} else {
+		err = b.Delete(dayKey(nil, keyRollup, m.n, m.day), nil)
+	}
+	if err = errors.Join(err, b.Delete(dayKey(nil, keyOpen, m.n, m.day), nil)); err != nil {
+		return err
+	}
+	return s.change(b)
+}
+
+// change commits a batch that changes chunks.
+func (s *series) change(b *pebble.Batch) error {
+	err := b.Commit(pebble.NoSync)
+	s.flushed.Add(1)
+	return err
+}
+
+// ofDay reads a day's chunks, merged, and their generations, rising.
+func (s *series) ofDay(m day, tests names) (list []sample, generations []uint64, err error) {
+	err = eachKey(s.db, dayKey(nil, keyChunk, m.n, m.day), dayKey(nil, keyChunk, m.n, m.day+1), func(k, v []byte) error {
+		if len(k) != chunkKeySize {
+			return errKey
+		}
+		generations = append(generations, keyGeneration(k))
+		list, err = decodeChunk(v, midnightOf(m.day), list, tests)
+		return err
+	})
+	return merged(list), generations, err
+}
+
+// Keep is how long a series' samples and its roll-ups are kept; 0: for ever.
+type Keep struct {
+	Raw, FiveMinutes, Hour, Day time.Duration
+}
+
+// goneBefore is the first day that a duration still keeps.
+func (Keep) goneBefore(d time.Duration, now time.Time) int32 {
+	if d <= 0 {
+		return -maxDay
+	}
+	return dayOf(now.Add(-d).UnixMilli())
+}
+
+// ofLevel is how long a level is kept: at least as long as the samples.
+func (k Keep) ofLevel(level int) time.Duration {
+	d := [len(levels)]time.Duration{k.FiveMinutes, k.Hour, k.Day}[level]
+	if d > 0 && d < k.Raw {
+		return k.Raw
+	}
+	return d
+}
+
+// expire deletes, once a day, what is older than its series' retention. Before the samples of
+// a day go, its roll-ups are made whole, as far as they outlive them.
+func (db *DB) expire(ctx context.Context, now time.Time) error {
+	today := dayOf(now.UnixMilli())
+	if db.o.Retention == nil || db.expired.Load() == today {
+		return nil
+	}
+	db.series.mu.RLock()
+	count := len(db.series.names)
+	db.series.mu.RUnlock()
+	for n := range uint32(count) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		keep := db.keepOf(n)
+		if keep.Raw > 0 {
+			if err := db.series.expireSamples(n, keep, now); err != nil {
+				return err
+			}
+		}
+		if err := db.series.expireRollups(n, keep, now); err != nil {
+			return err
+		}
+	}
+	db.expired.Store(today)
+	return nil
+}
+
+func (s *series) expireSamples(n uint32, keep Keep, now time.Time) error {
+	gone := keep.goneBefore(keep.Raw, now)
+	last := int32(-maxDay)
+	var days []day
+	err := eachKey(s.db, dayKey(nil, keyChunk, n, -maxDay), dayKey(nil, keyChunk, n, gone), func(k, _ []byte) error {
+		if d := keyDay(k); d != last {
+			days, last = append(days, day{n, d}), d
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, m := range days {
+		if err := s.expireDay(m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// expireDay deletes a day's samples and leaves its roll-ups, all levels. Those
+// that an earlier call has left are final: what came late for that day goes.
+func (s *series) expireDay(m day) error {
+	s.write.Lock()
+	defer s.write.Unlock()
+	tests := testTable{[]string{""}}
+	list, _, err := s.ofDay(m, &tests)
+	if err != nil {
+		return err
+	}
+	final, err := s.final(m)
+	if err != nil {
+		return err
+	}
+	b := s.db.NewBatch()
+	defer b.Close()
+	if ups, any := appendRollups(nil, list, midnightOf(m.day), true); any && !final {
+		err = b.Set(dayKey(nil, keyRollup, m.n, m.day), ups, nil)
+	}
+	err = errors.Join(err,
+		b.DeleteRange(dayKey(nil, keyChunk, m.n, m.day), dayKey(nil, keyChunk, m.n, m.day+1), nil),
+		b.Delete(dayKey(nil, keyOpen, m.n, m.day), nil))
+	if err != nil {
+		return err
+	}
+	return s.change(b)
+}
+
+// final tells whether a day's samples went before.
+func (s *series) final(m day) (bool, error) {
+	v, closer, err := s.db.Get(dayKey(nil, keyRollup, m.n, m.day))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return len(v) > 0 && v[0] == rollupFinal, closer.Close()
+}
+
+// expireRollups deletes the levels that are over. A day whose levels are all over goes whole.
+func (s *series) expireRollups(n uint32, keep Keep, now time.Time) error {
+	var gone [len(levels)]int32
+	newest := int32(-maxDay)
+	for level := range levels {
+		gone[level] = keep.goneBefore(keep.ofLevel(level), now)
+		newest = max(newest, gone[level])
+	}
+	if newest == -maxDay {
+		return nil
+	}
+	s.write.Lock()
+	defer s.write.Unlock()
+	b := s.db.NewBatch()
+	defer b.Close()
+	err := eachKey(s.db, dayKey(nil, keyRollup, n, -maxDay), dayKey(nil, keyRollup, n, newest), func(k, v []byte) error {
+		left, cut, err := withoutLevels(v, keyDay(k), gone)
+		switch {
+		case err != nil || !cut:
+		case len(left) <= 1:
+			err = b.Delete(k, nil)
+		default:
+			err = b.Set(k, left, nil)
+		}
+		return err
+	})
+	if err != nil || b.Empty() {
+		return err
+	}
+	return s.change(b)
+}
+
+// withoutLevels leaves out the levels that are over on a day; nothing, where all are.
+func withoutLevels(v []byte, day int32, gone [len(levels)]int32) (left []byte, cut bool, err error) {
+	left = append(left, v[:min(1, len(v))]...)
+	err = parseRollups(v, midnightOf(day), func(level int, parts []telemetry.Part) bool {
+		if day < gone[level] {
+			cut = true
+		} else {
+			left = appendLevel(left, level, midnightOf(day), parts)
+		}
+		return true
+	})
+	return left, cut, err
+}

@@ -1,0 +1,350 @@
+package tsdb
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"cuulong/devices"
+	"cuulong/telemetry"
+)
+
+// model is what the engine ought to hold: the plainest of stores.
+type model map[name]map[int64]telemetry.Observation
+
+func (m model) apply(obs []telemetry.Observation) {
+	for _, o := range obs {
+		of := name{o.Device, o.Metric}
+		if m[of] == nil {
+			m[of] = map[int64]telemetry.Observation{}
+		}
+		m[of][o.At] = o
+	}
+}
+
+func (m model) points(of name, from, to int64) (out []telemetry.Point) {
+	for _, at := range slices.Sorted(maps.Keys(m[of])) {
+		if at >= from && at < to {
+			o := m[of][at]
+			out = append(out, telemetry.Point{At: at, Value: o.Value, Flag: o.Flag})
+		}
+	}
+	return out
+}
+
+// windows by the scan alone.
+func (m model) windows(of name, from, to int64, every telemetry.Every) (out []telemetry.Window) {
+	g := telemetry.NewGatherer(every, func(w telemetry.Window) bool { out = append(out, w); return true })
+	for _, p := range m.points(of, from, to) {
+		g.Point(p)
+	}
+	g.Flush()
+	return out
+}
+
+func pointsOf(t *testing.T, db *DB, of name, from, to int64) (out []telemetry.Point) {
+	t.Helper()
+	if err := db.Points(t.Context(), of.device, of.metric, from, to, func(p telemetry.Point) bool { out = append(out, p); return true }); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func windowsOf(t *testing.T, db *DB, of name, from, to int64, every telemetry.Every) (out []telemetry.Window) {
+	t.Helper()
+	err := db.Windows(t.Context(), of.device, of.metric, from, to, every, func(w telemetry.Window) bool { out = append(out, w); return true })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// sameWindows allows the mean to differ in the last bits: a roll-up adds in another order.
+func sameWindows(a, b []telemetry.Window) bool {
+	return slices.EqualFunc(a, b, func(a, b telemetry.Window) bool {
+		near := math.Abs(a.Mean-b.Mean) <= 1e-12*max(1, math.Abs(a.Mean))
+		a.Mean, b.Mean = 0, 0
+		return near && a == b
+	})
+}
+
+// TestModel drives the engine with what comes in order, late, again and
+// corrected, while it flushes, compacts, stops, crashes and loses power; after
+// each step it holds what the model holds, raw and in windows.
+func TestModel(t *testing.T) {
+	for range 6 {
+		seed := rand.Uint64()
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { modelRun(t, seed) })
+	}
+}
+
+func modelRun(t *testing.T, seed uint64) {
+	rng := rand.New(rand.NewPCG(seed, 3))
+	dir := t.TempDir()
+	fs := vfs.NewCrashableMem()
+	o := Options{fs: fs, SegmentBytes: 20_000, HeadSamples: 700}
+	db := openAt(t, dir, o)
+	want := model{}
+	now := int64(t0)
+	devicesOf := []devices.ID{"a", "b"}
+	metricsOf := []string{"salinity", "level"}
+	for step := range 60 {
+		r := &telemetry.Record{}
+		for range 1 + rng.IntN(400) {
+			now += int64(rng.IntN(40_000))
+			at := now
+			switch rng.IntN(12) {
+			case 0: // late, by up to three days
+				at -= int64(rng.IntN(3 * dayMillis))
+			case 1: // a correction
+				at -= int64(rng.IntN(60_000))
+			}
+			value := math.Round(rng.Float64()*1000) / 100
+			if rng.IntN(200) == 0 {
+				value = rng.NormFloat64()
+			}
+			o := telemetry.Observation{
+				Device: devicesOf[rng.IntN(2)], Metric: metricsOf[rng.IntN(2)], At: at, Seen: now + int64(rng.IntN(3000)), Value: value, Flag: telemetry.Pass,
+			}
+			if rng.IntN(20) == 0 {
+				o.Flag, o.Test = telemetry.Suspect, "spike"
+			}
+			r.Observations = append(r.Observations, o)
+		}
+		if err := errors.Join(db.Append(r), db.Apply(r)); err != nil {
+			t.Fatal(err)
+		}
+		want.apply(r.Observations)
+		switch rng.IntN(8) {
+		case 0:
+			if err := db.flush(); err != nil {
+				t.Fatal(err)
+			}
+		case 1, 2:
+			if err := db.Compact(t.Context(), time.UnixMilli(now-int64(rng.IntN(2*dayMillis)))); err != nil {
+				t.Fatal(err)
+			}
+		case 3: // an orderly stop
+			if err := db.Close(); err != nil {
+				t.Fatal(err)
+			}
+			db = openAt(t, dir, o)
+		case 4: // the power fails
+			o.fs = fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: rng.IntN(101), RNG: rng})
+			fs = o.fs.(*vfs.MemFS)
+			dir = lose(t, dir)
+			_ = db.Close()
+			db = openAt(t, dir, o)
+		}
+		modelCheck(t, db, want, rng, now)
+		if t.Failed() {
+			t.Fatalf("seed %d, step %d", seed, step)
+		}
+	}
+	if err := db.Compact(t.Context(), time.UnixMilli(now+3*dayMillis)); err != nil {
+		t.Fatal(err)
+	}
+	modelCheck(t, db, want, rng, now)
+}
+
+func modelCheck(t *testing.T, db *DB, want model, rng *rand.Rand, now int64) {
+	t.Helper()
+	widths := []int64{60_000, 300_000, 600_000, 3_600_000, 5_400_000, dayMillis, 7 * dayMillis}
+	for of := range want {
+		from, to := int64(0), now*2
+		if rng.IntN(2) == 0 {
+			from = now - int64(rng.IntN(4*dayMillis))
+			to = from + int64(rng.IntN(3*dayMillis))
+		}
+		if got, want := pointsOf(t, db, of, from, to), want.points(of, from, to); !slices.Equal(got, want) {
+			t.Errorf("%v from %d to %d: %d points, want %d", of, from, to, len(got), len(want))
+		}
+		every := telemetry.Every{Millis: widths[rng.IntN(len(widths))]}
+		if got, want := windowsOf(t, db, of, from, to, every), want.windows(of, from, to, every); !sameWindows(got, want) {
+			t.Errorf("%v every %d from %d to %d\n got %v\nwant %v", of, every.Millis, from, to, got, want)
+		}
+		for at, o := range want[of] {
+			p, ok, err := db.Find(t.Context(), of.device, of.metric, at)
+			if err != nil || !ok || p.Value != o.Value || p.Flag != o.Flag {
+				t.Errorf("%v at %d: %v %v %v, want %v", of, at, p, ok, err, o)
+			}
+			if _, ok, _ := db.Find(t.Context(), of.device, of.metric, at+1); ok != has1(want[of], at+1) {
+				t.Errorf("%v at %d: found %v", of, at+1, ok)
+			}
+			break
+		}
+	}
+	newest := map[name]telemetry.Observation{}
+	if err := db.Newest(t.Context(), func(o telemetry.Observation) bool { newest[name{o.Device, o.Metric}] = o; return true }); err != nil {
+		t.Fatal(err)
+	}
+	for of, m := range want {
+		last := slices.Max(slices.Collect(maps.Keys(m)))
+		if newest[of] != m[last] {
+			t.Errorf("newest of %v: %+v, want %+v", of, newest[of], m[last])
+		}
+	}
+}
+
+func has1(m map[int64]telemetry.Observation, at int64) bool {
+	_, ok := m[at]
+	return ok
+}
+
+// TestRollupsServe: windows of a compacted day come from its roll-ups, and a late
+// value for that day is in them at once.
+func TestRollupsServe(t *testing.T) {
+	db := openAt(t, t.TempDir(), Options{})
+	of := name{"a", "level"}
+	want := model{}
+	midnight := midnightOf(dayOf(t0) + 1)
+	r := &telemetry.Record{}
+	for i := range int64(2 * 17280) {
+		r.Observations = append(r.Observations, telemetry.Observation{Device: "a", Metric: "level", At: midnight + i*5000, Seen: midnight + i*5000, Value: float64(i%977) / 100, Flag: 1})
+	}
+	write := func() {
+		t.Helper()
+		if err := errors.Join(db.Append(r), db.Apply(r)); err != nil {
+			t.Fatal(err)
+		}
+		want.apply(r.Observations)
+	}
+	write()
+	now := time.UnixMilli(midnight + 3*dayMillis)
+	compact := func() {
+		t.Helper()
+		if err := db.Compact(t.Context(), now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	compact()
+	check := func() {
+		t.Helper()
+		for _, width := range []int64{300_000, 3_600_000, 2 * 3_600_000, dayMillis} {
+			every := telemetry.Every{Millis: width}
+			if got, want := windowsOf(t, db, of, midnight, midnight+2*dayMillis, every), want.windows(of, midnight, midnight+2*dayMillis, every); !sameWindows(got, want) {
+				t.Errorf("every %d: %v\nwant %v", width, got, want)
+			}
+		}
+	}
+	check()
+	// The roll-ups are what is read: with the samples of a day damaged, its windows still come.
+	keys := 0
+	err := eachKey(db.series.db, []byte{keyChunk}, []byte{keyChunk + 1}, func(k, v []byte) error {
+		keys++
+		if keyDay(k) == dayOf(midnight) {
+			return db.series.db.Set(k, []byte("damaged"), pebble.NoSync)
+		}
+		return nil
+	})
+	if err != nil || keys != 2 {
+		t.Fatalf("%d chunks after compaction, want one a day; %v", keys, err)
+	}
+	check()
+	if err := db.Points(t.Context(), "a", "level", midnight, midnight+1, func(telemetry.Point) bool { return true }); !errors.Is(err, errChunk) {
+		t.Errorf("a damaged chunk: %v", err)
+	}
+	// Late, into the second day.
+	r = &telemetry.Record{Observations: []telemetry.Observation{{Device: "a", Metric: "level", At: midnight + dayMillis + 5, Seen: midnight + 3*dayMillis, Value: 99, Flag: 3}}}
+	write()
+	check()
+	if err := db.flush(); err != nil {
+		t.Fatal(err)
+	}
+	check()
+	compact()
+	check()
+}
+
+// TestRetention: samples go after their time, by metric, and leave the roll-ups that outlive them.
+func TestRetention(t *testing.T) {
+	const day = 24 * time.Hour
+	db := openAt(t, t.TempDir(), Options{Retention: func(metric string) Keep {
+		if metric == "uptime" {
+			return Keep{Raw: 2 * day, FiveMinutes: 2 * day, Hour: 2 * day, Day: 2 * day}
+		}
+		return Keep{Raw: 3 * day, FiveMinutes: 3 * day, Hour: 5 * day}
+	}})
+	midnight := midnightOf(dayOf(t0))
+	r := &telemetry.Record{}
+	want := model{}
+	for d := range int64(10) {
+		for i := range int64(24) {
+			for _, m := range []string{"uptime", "level"} {
+				at := midnight + d*dayMillis + i*3_600_000 + 5000
+				r.Observations = append(r.Observations, telemetry.Observation{Device: "a", Metric: m, At: at, Seen: at, Value: float64(d*100 + i), Flag: 1})
+			}
+		}
+	}
+	if err := errors.Join(db.Append(r), db.Apply(r)); err != nil {
+		t.Fatal(err)
+	}
+	want.apply(r.Observations)
+	now := time.UnixMilli(midnight + 10*dayMillis)
+	if err := db.Compact(t.Context(), now); err != nil {
+		t.Fatal(err)
+	}
+	end := midnight + 10*dayMillis
+	days := telemetry.Every{Millis: dayMillis}
+	level, uptime := name{"a", "level"}, name{"a", "uptime"}
+	if got := pointsOf(t, db, level, 0, end); len(got) != 3*24 {
+		t.Errorf("%d points, want those of three days", len(got))
+	}
+	if got := pointsOf(t, db, uptime, 0, end); len(got) != 2*24 {
+		t.Errorf("%d points of uptime, want those of two days", len(got))
+	}
+	if got, want := windowsOf(t, db, level, 0, end, days), want.windows(level, 0, end, days); !sameWindows(got, want) {
+		t.Errorf("days %v\nwant %v", got, want)
+	}
+	if got := windowsOf(t, db, uptime, 0, end, days); len(got) != 2 {
+		t.Errorf("days of uptime %v", got)
+	}
+	hours := telemetry.Every{Millis: 3_600_000}
+	if got, want := windowsOf(t, db, level, end-5*dayMillis, end, hours), want.windows(level, end-5*dayMillis, end, hours); !sameWindows(got, want) {
+		t.Errorf("hours %v\nwant %v", got, want)
+	}
+	if got := windowsOf(t, db, level, 0, end, hours); len(got) != 5*24+5 {
+		t.Errorf("%d hours, want those of five days and a day each of five", len(got))
+	}
+	// What comes for a day that has gone leaves its roll-ups as they are.
+	late := &telemetry.Record{Observations: []telemetry.Observation{{Device: "a", Metric: "level", At: midnight + 7, Seen: end, Value: -1, Flag: 1}}}
+	if err := errors.Join(db.Append(late), db.Apply(late), db.Compact(t.Context(), now)); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := windowsOf(t, db, level, 0, end, days), want.windows(level, 0, end, days); !sameWindows(got, want) {
+		t.Errorf("days after a late value %v\nwant %v", got, want)
+	}
+}
+
+// TestHeadBound: what waits in memory is written when it is full, and nothing is lost on the way.
+func TestHeadBound(t *testing.T) {
+	db := openAt(t, t.TempDir(), Options{HeadSamples: 100})
+	want := model{}
+	for i := range 50 {
+		r := &telemetry.Record{}
+		for k := range 60 {
+			at := int64(t0 + i*60_000 + k*1000)
+			r.Observations = append(r.Observations, telemetry.Observation{Device: devices.ID(fmt.Sprint("d", k%7)), Metric: "level", At: at, Seen: at, Value: float64(k), Flag: 1})
+		}
+		if err := errors.Join(db.Append(r), db.Apply(r)); err != nil {
+			t.Fatal(err)
+		}
+		want.apply(r.Observations)
+		if size := db.series.size(); size > 2*100+60 {
+			t.Fatalf("%d samples wait", size)
+		}
+	}
+	for of := range want {
+		if got, want := pointsOf(t, db, of, 0, 2*t0), want.points(of, 0, 2*t0); !slices.Equal(got, want) {
+			t.Errorf("%v: %d points, want %d", of, len(got), len(want))
+		}
+	}
+}

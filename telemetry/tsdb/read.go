@@ -1,0 +1,180 @@
+package tsdb
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"cuulong/telemetry"
+)
+
+// reading walks a series between two times, a local day at a time: the chunks
+// of the day, and what the head holds of it.
+type reading struct {
+	s        *series
+	n        uint32
+	from, to int64
+	head     []sample         // what is left of the head's samples
+	chunks   *pebble.Iterator // at the next chunk, where valid
+	valid    bool
+	day      []sample // reused
+}
+
+// read begins a reading. The head is copied first: what is written as a chunk
+// meanwhile is seen twice, and never not at all.
+func (s *series) read(ctx context.Context, n uint32, from, to int64) (*reading, error) {
+	r := &reading{s: s, n: n, from: from, to: to, head: s.samples(n, from, to)}
+	var err error
+	r.chunks, err = s.db.NewIterWithContext(ctx, &pebble.IterOptions{
+		LowerBound: dayKey(nil, keyChunk, n, dayOf(from)),
+		UpperBound: dayKey(nil, keyChunk, n, dayOf(to-1)+1),
+	})
+	if err != nil {
+		return nil, err
+	}
+	r.valid = r.chunks.First()
+	return r, nil
+}
+
+func (r *reading) close() error { return r.chunks.Close() }
+
+// next is the next day that holds anything; ok is false at the end.
+func (r *reading) next() (day int32, ok bool, err error) {
+	if !r.valid {
+		if err := r.chunks.Error(); err != nil {
+			return 0, false, err
+		}
+	} else {
+		if len(r.chunks.Key()) != chunkKeySize {
+			return 0, false, errKey
+		}
+		day, ok = keyDay(r.chunks.Key()), true
+	}
+	if len(r.head) > 0 {
+		if d := dayOf(r.head[0].at); !ok || d < day {
+			day, ok = d, true
+		}
+	}
+	return day, ok, nil
+}
+
+// inHead tells whether the head holds anything of a day, the next one.
+func (r *reading) inHead(day int32) bool { return len(r.head) > 0 && dayOf(r.head[0].at) == day }
+
+// samples are those of the next day within the reading's times; they are the caller's until the next call.
+func (r *reading) samples(day int32) ([]sample, error) {
+	list := r.day[:0]
+	for ; r.valid && keyDay(r.chunks.Key()) == day; r.valid = r.chunks.Next() {
+		v, err := r.chunks.ValueAndErr()
+		if err != nil {
+			return nil, err
+		}
+		if list, err = decodeChunk(v, midnightOf(day), list, nil); err != nil {
+			return nil, err
+		}
+	}
+	if r.inHead(day) {
+		of := between(r.head, r.head[0].at, midnightOf(day)+dayMillis)
+		list = append(list, of...)
+		r.head = r.head[len(of):]
+	}
+	r.day = merged(list)
+	return between(r.day, r.from, r.to), nil
+}
+
+// pass leaves out the chunks of a day.
+func (r *reading) pass(day int32) {
+	for r.valid && keyDay(r.chunks.Key()) == day {
+		r.valid = r.chunks.Next()
+	}
+}
+
+// points yields a series between two times.
+func (s *series) points(ctx context.Context, n uint32, from, to int64, yield func(telemetry.Point) bool) (err error) {
+	if from >= to {
+		return nil
+	}
+	r, err := s.read(ctx, n, from, to)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.close()) }()
+	for {
+		day, ok, err := r.next()
+		if err != nil || !ok {
+			return err
+		}
+		list, err := r.samples(day)
+		if err != nil {
+			return err
+		}
+		for i := range list {
+			if i%256 == 0 && ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if !yield(telemetry.Point{At: list[i].at, Value: list[i].value, Flag: list[i].flag}) {
+				return nil
+			}
+		}
+	}
+}
+
+// at finds the point of a series at exactly a time.
+func (s *series) at(ctx context.Context, n uint32, at int64) (p telemetry.Point, ok bool, err error) {
+	v, ok := s.head.at(n, at)
+	if !ok {
+		list, err := s.found.day(ctx, s, n, dayOf(at))
+		if err != nil {
+			return p, false, err
+		}
+		found := between(list, at, at+1)
+		if len(found) == 0 {
+			return p, false, nil
+		}
+		v = found[0]
+	}
+	return telemetry.Point{At: v.at, Value: v.value, Flag: v.flag}, true, nil
+}
+
+// dayCache keeps the days that were last looked into: late values come in
+// bursts, many to a day. It holds at most maxCached samples, or one day.
+type dayCache struct {
+	mu      sync.Mutex
+	version uint64           // guarded by mu; the series' flushed
+	days    map[day][]sample // guarded by mu
+	held    int              // guarded by mu; samples
+}
+
+type day struct {
+	n   uint32
+	day int32
+}
+
+const maxCached = 1 << 20
+
+// day is what the chunks of a series hold of a day.
+func (c *dayCache) day(ctx context.Context, s *series, n uint32, d int32) ([]sample, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	version := s.flushed.Load()
+	if list, ok := c.days[day{n, d}]; ok && c.version == version {
+		return list, nil
+	}
+	r, err := s.read(ctx, n, midnightOf(d), midnightOf(d)+dayMillis)
+	if err != nil {
+		return nil, err
+	}
+	list, err := r.samples(d)
+	if err = errors.Join(err, r.close()); err != nil {
+		return nil, err
+	}
+	if c.days == nil || c.version != version || c.held+len(list) > maxCached {
+		c.days, c.held, c.version = map[day][]sample{}, 0, version
+	}
+	c.days[day{n, d}] = slices.Clip(list)
+	c.held += len(list)
+	return list, nil
+}

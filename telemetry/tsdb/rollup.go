@@ -1,0 +1,158 @@
+package tsdb
+
+import (
+	"encoding/binary"
+	"math"
+
+	"cuulong/telemetry"
+)
+
+// Roll-ups of a series' day, see FORMAT.md: mean, min, max, last, count and the
+// worst flag of windows of three widths. They are made when a day is compacted
+// and hold while it has no newer samples; a day that has is told by its samples.
+
+// levels are the widths of roll-ups, Unix ms, rising.
+var levels = [...]int64{5 * 60 * 1000, 3600 * 1000, dayMillis}
+
+const (
+	// worthwhile is how many samples a window must hold on average for a level
+	// to be kept beside them: fewer are read as fast themselves.
+	worthwhile = 60
+
+	maxParts = dayMillis / (5 * 60 * 1000)
+)
+
+// rollUp makes the parts of one level of a day's samples.
+func rollUp(list []sample, midnight, width int64) (parts []telemetry.Part) {
+	for i := 0; i < len(list); {
+		start := midnight + floorDiv(list[i].at-midnight, width)*width
+		w := between(list[i:], start, start+width)
+		p := telemetry.Part{Start: start, Min: w[0].value, Max: w[0].value}
+		var c float64 // of Kahan's sum
+		for k := range w {
+			y := w[k].value - c
+			t := p.Sum + y
+			c, p.Sum = (t-p.Sum)-y, t
+			p.Min, p.Max, p.Last = min(p.Min, w[k].value), max(p.Max, w[k].value), w[k].value
+			p.Flag = telemetry.Worse(p.Flag, w[k].flag)
+		}
+		p.Count = len(w)
+		parts = append(parts, p)
+		i += len(w)
+	}
+	return parts
+}
+
+// The first byte of a day's roll-ups.
+const (
+	rollupBeside = 0 // the samples are there, too
+	rollupFinal  = 1 // the samples have gone: nothing changes the roll-ups any more
+)
+
+// appendRollups appends the levels of a day that are worth it, or, as final, all of them.
+func appendRollups(b []byte, list []sample, midnight int64, final bool) (out []byte, any bool) {
+	if len(list) == 0 {
+		return b, false
+	}
+	if final {
+		b = append(b, rollupFinal)
+	} else {
+		b = append(b, rollupBeside)
+	}
+	for level, width := range levels {
+		parts := rollUp(list, midnight, width)
+		if !final && len(list) < worthwhile*len(parts) {
+			continue
+		}
+		any = true
+		b = appendLevel(b, level, midnight, parts)
+	}
+	return b, any
+}
+
+func appendLevel(b []byte, level int, midnight int64, parts []telemetry.Part) []byte {
+	b = append(b, byte(level))
+	b = binary.AppendUvarint(b, uint64(len(parts)))
+	at := midnight
+	for _, p := range parts {
+		b = binary.AppendUvarint(b, uint64((p.Start-at)/levels[level]))
+		at = p.Start
+		b = binary.AppendUvarint(b, uint64(p.Count))
+		b = append(b, byte(p.Flag))
+		for _, v := range [...]float64{p.Sum, p.Min, p.Max, p.Last} {
+			b = appendNumber(b, v)
+		}
+	}
+	return b
+}
+
+// appendNumber tells a float: decimals+1 and the mantissa, or 0 and its 8 bytes.
+func appendNumber(b []byte, v float64) []byte {
+	for d := range maxDecimals + 1 {
+		if isDecimal(v, d) && math.Abs(v)*powers[d] < 1<<40 {
+			return binary.AppendVarint(append(b, byte(d+1)), int64(math.Round(v*powers[d])))
+		}
+	}
+	return binary.LittleEndian.AppendUint64(append(b, 0), math.Float64bits(v))
+}
+
+func (d *decoder) number() float64 {
+	head := d.take(1)
+	switch {
+	case d.bad:
+	case head[0] == 0:
+		if v := d.take(8); !d.bad {
+			return math.Float64frombits(binary.LittleEndian.Uint64(v))
+		}
+	case head[0] <= maxDecimals+1:
+		return float64(d.varint()) / powers[head[0]-1]
+	default:
+		d.bad = true
+	}
+	return 0
+}
+
+// parseRollups yields the levels that a day has.
+func parseRollups(b []byte, midnight int64, yield func(level int, parts []telemetry.Part) bool) error {
+	if len(b) == 0 || b[0] > rollupFinal {
+		return errValue
+	}
+	d := decoder{b: b[1:]}
+	for len(d.b) > 0 {
+		head := d.take(1)
+		n := d.count(7)
+		if d.bad || int(head[0]) >= len(levels) || n > maxParts {
+			return errValue
+		}
+		width := levels[head[0]]
+		parts := make([]telemetry.Part, 0, n)
+		at := midnight
+		for range n {
+			at += int64(min(d.uvarint(), maxParts)) * width
+			p := telemetry.Part{Start: at, Count: int(min(d.uvarint(), math.MaxInt32))}
+			if flag := d.take(1); !d.bad {
+				p.Flag = telemetry.Flag(flag[0])
+			}
+			p.Sum, p.Min, p.Max, p.Last = d.number(), d.number(), d.number(), d.number()
+			parts = append(parts, p)
+		}
+		if d.bad || at >= midnight+dayMillis {
+			return errValue
+		}
+		if !yield(int(head[0]), parts) {
+			return nil
+		}
+	}
+	return nil
+}
+
+// levelFor is the widest level that windows of a width can be made of; -1: none.
+func levelFor(every telemetry.Every) int {
+	level := -1
+	for i, width := range levels {
+		if every.Millis%width == 0 {
+			level = i
+		}
+	}
+	return level
+}
