@@ -26,7 +26,9 @@ func (c *client) raw(path string) (status int, points [][3]float64) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	var answer struct{ Series []struct{ Points [][3]float64 } }
+	var answer struct {
+		Series []struct{ Points [][3]float64 }
+	}
 	if status == http.StatusOK {
 		if err := json.Unmarshal(text, &answer); err != nil {
 			c.t.Fatal(err)
