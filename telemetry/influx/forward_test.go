@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -103,6 +104,25 @@ func pointsOf(t testing.TB, s telemetry.Store, id devices.ID, metric string, fro
 		t.Fatal(err)
 	}
 	return out
+}
+
+func windowsOf(t testing.TB, s telemetry.Store, id devices.ID, every int64) []telemetry.Window {
+	t.Helper()
+	var out []telemetry.Window
+	if err := telemetry.Windows(t.Context(), s, id, "level", 0, maxTime, telemetry.Every{Millis: every}, func(w telemetry.Window) bool {
+		out = append(out, w)
+		return true
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// alike: a mean may be the same sum in another order.
+func alike(a, b telemetry.Window) bool {
+	mean := a.Mean - b.Mean
+	a.Mean, b.Mean = 0, 0
+	return a == b && math.Abs(mean) < 1e-9
 }
 
 // asidesOf is what the log holds of quarantine, by reason.
@@ -232,6 +252,11 @@ func TestKilledServer(t *testing.T) {
 		if len(want) < records*perRecord/ids/2 || !slices.Equal(got, want) {
 			t.Errorf("%s: %d points, want %d", id, len(got), len(want))
 		}
+		for _, every := range []int64{1000, 7000, 24 * 3600_000} {
+			if got, want := windowsOf(t, r.store, id, every), windowsOf(t, r.db, id, every); !slices.EqualFunc(got, want, alike) {
+				t.Errorf("%s: windows of %d ms differ: %d, want %d", id, every, len(got), len(want))
+			}
+		}
 	}
 	newest := func(s telemetry.Store) map[devices.ID]telemetry.Observation {
 		out := map[devices.ID]telemetry.Observation{}
@@ -256,7 +281,7 @@ func TestAway(t *testing.T) {
 	for name, err := range map[string]error{
 		"Points":  s.Points(t.Context(), "a", "level", 0, 1, func(telemetry.Point) bool { return true }),
 		"Newest":  s.Newest(t.Context(), func(telemetry.Observation) bool { return true }),
-		"Windows": s.Windows(t.Context(), "a", "level", 0, 1, telemetry.Every{Millis: 1000}, func(telemetry.Window) bool { return true }),
+		"Windows": telemetry.Windows(t.Context(), s, "a", "level", 0, 1, telemetry.Every{Millis: 1000}, func(telemetry.Window) bool { return true }),
 	} {
 		if !errors.Is(err, telemetry.ErrUnavailable) {
 			t.Errorf("%s: %v", name, err)
