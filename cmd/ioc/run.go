@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -137,6 +138,7 @@ func run(ctx context.Context, cfg Config, o runOptions) error {
 			return err
 		}
 	}
+	space := &disk{log: log, dir: dir.path, space: series.Space, tell: engine.Condition, text: diskTexts[cfg.Locale]}
 	httpListeners, err := listen("http.addr", cfg.HTTP.Addr)
 	if err != nil {
 		return err
@@ -153,7 +155,7 @@ func run(ctx context.Context, cfg Config, o runOptions) error {
 	}
 	face, err = ui.New(ui.Options{
 		Access: control, Registry: registry, Atlas: atlas, Latest: latest, Store: elsewhere.series(), Alerts: engine, Cameras: cameras,
-		DB: db, Logger: log, Metrics: metrics, Ready: series.Err, Version: versionText(), Demo: o.demo,
+		DB: db, Logger: log, Metrics: metrics, Ready: space.ready, Version: versionText(), Demo: o.demo,
 		MQTTAddr: mqttListeners[0].Addr().String(), Locale: cfg.Locale,
 	})
 	if err != nil {
@@ -199,6 +201,10 @@ func run(ctx context.Context, cfg Config, o runOptions) error {
 		OnCommit: func() { edge.Flush() },
 	})
 	defer closing(log, "ingest", ingest.Close)
+	space.err = func() error { return cmp.Or(ingest.Err(), series.Err()) }
+	if cfg.Alerts.Enabled {
+		running.Go(func() { space.run(late) })
+	}
 	forward, err := elsewhere.forward(late, ingest)
 	if err != nil {
 		return err

@@ -17,7 +17,7 @@ export function metricUnit(p: Province, metric: string | undefined): string {
   return formatUnit(metric ? p.metrics.get(metric)?.unit : undefined);
 }
 export function valueText(p: Province, metric: string | undefined, v: number | undefined): string {
-  return formatValue(v, metric ?? '', (metric ? p.metrics.get(metric)?.decimals : undefined) ?? 1, lang());
+  return formatValue(v, metric ?? '', (metric ? p.metrics.get(metric)?.decimals : undefined) ?? (metric === 'disk_free' ? 0 : 1), lang());
 }
 export function valueWithUnit(p: Province, metric: string | undefined, v: number | undefined): string {
   const unit = metricUnit(p, metric);
@@ -33,7 +33,16 @@ export function riverPlace(p: Province, d: Device | undefined): string {
   const river = p.rivers.get(d.chainage.river)?.name ?? d.chainage.river;
   return t('riverKm', { river, km: formatNumber(d.chainage.km, lang(), 1) });
 }
+/** Alarms about the server itself: of no device, by no rule that anybody made. */
+const OWN = { 'ioc.disk-low': 'ownDiskLow', 'ioc.disk-full': 'ownDiskFull', 'ioc.log-failed': 'ownLogFailed' } as const;
+const ownWord = (a: Alarm) => (OWN as Record<string, (typeof OWN)[keyof typeof OWN] | undefined>)[a.rule];
+export const isOwn = (a: Alarm): boolean => ownWord(a) !== undefined;
+/** Whether an alarm has a value against a threshold. */
+export const isMeasured = (a: Alarm): boolean => a.rule !== 'ioc.log-failed';
+
 export function alarmTitle(p: Province, a: Alarm): string {
+  const own = ownWord(a);
+  if (own) return t(own);
   return a.title || ruleOf(p, a)?.title || metricTitle(p, a.metric) || a.rule;
 }
 export function ruleOf(p: Province, a: Alarm): Rule | undefined {
@@ -42,7 +51,11 @@ export function ruleOf(p: Province, a: Alarm): Rule | undefined {
 export function alarmMetric(p: Province, a: Alarm): string | undefined {
   return a.metric ?? ruleOf(p, a)?.metric;
 }
+export function alarmUnit(p: Province, a: Alarm): string {
+  return metricUnit(p, alarmMetric(p, a)) || formatUnit(a.unit);
+}
 export function subjectName(p: Province, a: Alarm): string {
+  if (isOwn(a)) return t('ownServer');
   return p.devices.get(a.subject)?.name ?? a.subject;
 }
 /** The value now if we have it, else the one of the alarm. */
