@@ -116,3 +116,24 @@ func BenchmarkChunk(b *testing.B) {
 		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(list)), "ns/sample")
 	})
 }
+
+// FuzzRollups: any bytes are roll-ups or an error, and so is a newest observation.
+func FuzzRollups(f *testing.F) {
+	day := tide(rand.New(rand.NewPCG(1, 2)), 60_000)
+	sound, _ := appendRollups(nil, day, 0, true)
+	f.Add(sound)
+	f.Add(appendNewest(nil, newest{at: 5, seen: 9, value: 0.5, flag: 3, test: 1}, []string{"", "spike"}))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		_, _ = parseNewest(b, &testNames{})
+		last := int64(-1)
+		_ = parseRollups(b, 0, func(level int, parts []telemetry.Part) bool {
+			for _, p := range parts {
+				last = max(last, p.Start)
+			}
+			return true
+		})
+		if last >= dayMillis {
+			t.Errorf("a window begins at %d, after its day", last)
+		}
+	})
+}

@@ -61,6 +61,11 @@ func openPlaces(dir string) (*places, error) {
 	return p, nil
 }
 
+func placeBytes(seq uint64) []byte {
+	b := binary.LittleEndian.AppendUint64(nil, seq)
+	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+}
+
 func parsePlace(b []byte) (seq uint64, ok bool) {
 	if len(b) != placeSize || crc32.Checksum(b[:8], castagnoli) != binary.LittleEndian.Uint32(b[8:]) {
 		return 0, false
@@ -133,14 +138,12 @@ func (db *DB) SetPlace(consumer string, seq uint64) error {
 	if !telemetry.GoodMetric(consumer) {
 		return fmt.Errorf("consumer %.64q: not a name of small letters, digits and _", consumer)
 	}
-	b := binary.LittleEndian.AppendUint64(nil, seq)
-	b = binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 	db.places.mu.Lock()
 	defer db.places.mu.Unlock()
 	if old, ok := db.places.done[consumer]; ok && old == seq {
 		return nil
 	}
-	if err := writeSynced(filepath.Join(db.places.dir, consumer+placeExt), b); err != nil {
+	if err := writeSynced(filepath.Join(db.places.dir, consumer+placeExt), placeBytes(seq)); err != nil {
 		return fmt.Errorf("place of %s: %w", consumer, err)
 	}
 	db.places.done[consumer] = seq

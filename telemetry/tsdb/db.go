@@ -60,6 +60,8 @@ type DB struct {
 
 	expired atomic.Int32 // the day on which retention was last applied
 
+	keeping sync.Mutex // held while segments are deleted, or must stay
+
 	places *places
 	hints  hints
 
@@ -389,6 +391,8 @@ func (db *DB) janitor() {
 }
 
 func (db *DB) clean() error {
+	db.keeping.Lock()
+	defer db.keeping.Unlock()
 	db.appendMu.Lock()
 	nothing := len(db.segs.sealed) == 0
 	db.appendMu.Unlock()
