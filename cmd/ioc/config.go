@@ -15,16 +15,16 @@ import (
 // Config is the one configuration file; every key of it, and no other, is known.
 // Environment variables IOC_... stand above the file.
 type Config struct {
-	DataDir   string       `yaml:"data_dir"`
-	HTTP      HTTPConfig   `yaml:"http"`
-	MQTT      MQTTConfig   `yaml:"mqtt"`
-	RTSP      RTSPConfig   `yaml:"rtsp"`
-	Store     StoreConfig  `yaml:"store"`
-	Alerts    AlertsConfig `yaml:"alerts"`
-	Video     VideoConfig  `yaml:"video"`
-	Retention any          `yaml:"retention"`
-	Locale    string       `yaml:"locale"`
-	Log       LogConfig    `yaml:"log"`
+	DataDir   string          `yaml:"data_dir"`
+	HTTP      HTTPConfig      `yaml:"http"`
+	MQTT      MQTTConfig      `yaml:"mqtt"`
+	RTSP      RTSPConfig      `yaml:"rtsp"`
+	Store     StoreConfig     `yaml:"store"`
+	Alerts    AlertsConfig    `yaml:"alerts"`
+	Video     VideoConfig     `yaml:"video"`
+	Retention RetentionConfig `yaml:"retention"`
+	Locale    string          `yaml:"locale"`
+	Log       LogConfig       `yaml:"log"`
 
 	// adminPassword is that of the first administrator; only the environment gives it.
 	adminPassword string
@@ -245,9 +245,8 @@ func (c *Config) faults(demo bool) []error {
 			bad("video.allow", "%q is not a network such as 10.1.0.0/16 or fd00::/8", cidr)
 		}
 	}
-	if c.Retention != nil {
-		c.warnings = append(c.warnings, "retention is set, but this version keeps everything")
-	}
+	_, _, keeping := c.Retention.keep()
+	out = append(out, keeping...)
 	if c.Locale != "vi" && c.Locale != "en" {
 		bad("locale", "%q is neither vi nor en", c.Locale)
 	}

@@ -95,7 +95,7 @@ func run(ctx context.Context, cfg Config, o runOptions) error {
 	}
 
 	// Series.
-	series, err := tsdb.Open(dir.series(), tsdb.Options{Logger: log, Metrics: metrics})
+	series, err := tsdb.Open(dir.series(), tsdb.Options{Logger: log, Metrics: metrics, Retention: cfg.Retention.policy()})
 	if err != nil {
 		return err
 	}
