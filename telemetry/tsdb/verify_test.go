@@ -216,3 +216,57 @@ func TestBackup(t *testing.T) {
 		}
 	}
 }
+
+// TestSeriesBitFlips: a flipped bit in the series' files is an error that tells,
+// or changes nothing; it is never another value.
+func TestSeriesBitFlips(t *testing.T) {
+	sound := t.TempDir()
+	db := openAt(t, sound, Options{})
+	want := someDays(t, db)
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	rng := rand.New(rand.NewPCG(seed, 2))
+	loud := 0
+	for range 25 {
+		dir := copyOf(t, sound)
+		files, err := filepath.Glob(filepath.Join(dir, "series", "*.sst"))
+		if err != nil || len(files) == 0 {
+			t.Fatal("no tables", err)
+		}
+		file := files[rng.IntN(len(files))]
+		b := read(t, file)
+		b[rng.IntN(len(b))] ^= 1 << rng.IntN(8)
+		write(t, file, b)
+		if flipped(t, dir, want) {
+			loud++
+		}
+	}
+	if loud == 0 {
+		t.Error("none of 25 flipped bits was noticed")
+	}
+	t.Logf("%d of 25 were told, the others are in bytes that nothing rests on", loud)
+}
+
+// flipped opens a hurt store and reads all of it; true when it says that it is hurt.
+func flipped(t *testing.T, dir string, want model) bool {
+	t.Helper()
+	db, err := Open(dir, Options{Logger: quiet()})
+	if err != nil {
+		return true
+	}
+	defer db.Close()
+	for of := range want {
+		var got []telemetry.Point
+		err := db.Points(t.Context(), of.device, of.metric, 0, 2*t0, func(p telemetry.Point) bool { got = append(got, p); return true })
+		if err != nil {
+			return true
+		}
+		if want := want.points(of, 0, 2*t0); fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("%v: %d points that nobody wrote, want %d; silently", of, len(got), len(want))
+		}
+	}
+	return false
+}
