@@ -125,7 +125,9 @@ func (f *Forwarder) gather(ctx context.Context, b *batch) (last uint64, err erro
 	last = f.done.Load()
 	err = f.o.Feed.Records(ctx, last+1, func(r *telemetry.Record) bool {
 		for i := range r.Observations {
-			b.add(&r.Observations[i])
+			if o := &r.Observations[i]; !f.s.others.has(o) {
+				b.add(o)
+			}
 		}
 		last = r.Seq
 		return b.len()+len(b.refused) < f.s.o.BatchPoints && len(b.buf) < f.s.o.BatchBytes

@@ -24,6 +24,7 @@ import (
 // intake, and a Forwarder to a real InfluxDB.
 type rig struct {
 	db      *tsdb.DB
+	latest  *telemetry.Latest
 	in      *telemetry.Ingest
 	store   *Store
 	fw      *Forwarder
@@ -39,8 +40,8 @@ func start(t testing.TB, dir string, server *influxtest.Server, bucket string) *
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{db: db, metrics: prometheus.NewRegistry()}
-	r.in = telemetry.NewIngest(telemetry.Options{Log: db, Store: db, Logger: quiet()})
+	r := &rig{db: db, latest: telemetry.NewLatest(), metrics: prometheus.NewRegistry()}
+	r.in = telemetry.NewIngest(telemetry.Options{Log: db, Store: db, Latest: r.latest, Logger: quiet()})
 	r.store = open(t, server, Options{Bucket: bucket, Metrics: r.metrics, SetAside: func(ctx context.Context, list []telemetry.SetAside) error {
 		err := r.in.Write(ctx, telemetry.Batch{SetAside: list})
 		if errors.Is(err, telemetry.ErrSetAside) {
@@ -298,6 +299,55 @@ func TestAway(t *testing.T) {
 		t.Errorf("Apply after it came back: %v", err)
 	}
 	if got := pointsOf(t, s, "sal-1", "level", 0, maxTime); len(got) != 1 {
+		t.Errorf("points %v", got)
+	}
+}
+
+// TestFollow: what one process stores, the other's newest values have soon, and
+// neither brings back what it has from the other.
+func TestFollow(t *testing.T) {
+	server := influxtest.Start(t, "127.0.0.1", nil)
+	bucket := server.Create(t, "f")
+	a, b := start(t, t.TempDir(), server, bucket), start(t, t.TempDir(), server, bucket)
+	ctx, stop := context.WithCancel(t.Context())
+	var ran sync.WaitGroup
+	defer ran.Wait()
+	defer stop()
+	for _, r := range []*rig{a, b} {
+		ran.Go(func() {
+			_ = r.store.Follow(ctx, Following{Latest: r.latest, Logger: quiet(), Metrics: r.metrics, Every: 10 * time.Millisecond, Take: func(ctx context.Context, list []telemetry.Observation) error {
+				return r.in.Write(ctx, telemetry.Batch{Observations: list})
+			}})
+		})
+	}
+	now := time.Now().UnixMilli()
+	soon := func(r *rig, want telemetry.Observation) {
+		t.Helper()
+		waitFor(t, func() bool { got, _ := r.latest.Get(want.Device, want.Metric); return got == want }, "latest is %+v", func() telemetry.Observation {
+			got, _ := r.latest.Get(want.Device, want.Metric)
+			return got
+		})
+	}
+	bad := at("ph", now-2000, 20)
+	bad.Flag, bad.Test = telemetry.Fail, telemetry.TestGrossRange
+	a.put(t, at("level", now-3000, 1), bad)
+	b.put(t, at("salinity", now-3000, 2))
+	soon(b, at("level", now-3000, 1))
+	soon(b, bad)
+	soon(a, at("salinity", now-3000, 2))
+	a.put(t, at("level", now-1000, 3))
+	soon(b, at("level", now-1000, 3))
+	b.put(t, at("level", now-500, 4)) // the device's next message came by the other way
+	soon(a, at("level", now-500, 4))
+
+	// Both logs hold more than they were sent; InfluxDB was sent each once.
+	a.caughtUp(t)
+	b.caughtUp(t)
+	written := func(r *rig) float64 { return testutil.ToFloat64(r.store.count.written) }
+	if written(a) != 3 || written(b) != 2 {
+		t.Errorf("written %v and %v, want 3 and 2", written(a), written(b))
+	}
+	if got := pointsOf(t, a.store, "sal-1", "level", 0, maxTime); len(got) != 3 {
 		t.Errorf("points %v", got)
 	}
 }

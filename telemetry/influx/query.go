@@ -179,12 +179,12 @@ func (s *Store) Since(ctx context.Context, from int64, yield func(telemetry.Obse
 
 // last gathers the last value of each field of each datastream; those of the
 // value's own time are the observation.
-func (s *Store) last(ctx context.Context, from int64) (map[[2]string]*telemetry.Observation, error) {
+func (s *Store) last(ctx context.Context, from int64) (map[stream]*telemetry.Observation, error) {
 	lo, hi, ok := clamp(from, maxTime)
 	if !ok {
 		return nil, ctx.Err()
 	}
-	found := map[[2]string]*telemetry.Observation{}
+	found := map[stream]*telemetry.Observation{}
 	// The values first: the others are told apart by their time.
 	for _, field := range []string{fieldValue, fieldFlag, fieldSeen, fieldTest} {
 		r, err := s.ask(ctx, s.from(lo, hi)+fmt.Sprintf(" and r._field == %s)\n\t|> last()\n\t|> keep(columns: [\"_time\", \"_value\", %q, %q])",
@@ -201,7 +201,7 @@ func (s *Store) last(ctx context.Context, from int64) (map[[2]string]*telemetry.
 	return found, nil
 }
 
-func (r *rows) fill(field string, found map[[2]string]*telemetry.Observation) error {
+func (r *rows) fill(field string, found map[stream]*telemetry.Observation) error {
 	for {
 		row, err := r.next()
 		if errors.Is(err, io.EOF) {
@@ -216,14 +216,14 @@ func (r *rows) fill(field string, found map[[2]string]*telemetry.Observation) er
 		if !ok || !good || !known {
 			return errShape
 		}
-		key := [2]string{device, metric}
+		key := stream{devices.ID(device), metric}
 		o := found[key]
 		if field == fieldValue {
 			v, ok := row.Value().(float64)
 			if !ok {
 				continue // another type, by somebody else
 			}
-			found[key] = &telemetry.Observation{Device: devices.ID(device), Metric: metric, At: at.UnixMilli(), Value: v}
+			found[key] = &telemetry.Observation{Device: key.device, Metric: key.metric, At: at.UnixMilli(), Value: v}
 			continue
 		}
 		if o == nil || o.At != at.UnixMilli() {

@@ -65,6 +65,7 @@ type Store struct {
 	write     api.WriteAPIBlocking
 	query     api.QueryAPI
 	count     counters
+	others    others
 
 	mu      sync.Mutex
 	applied uint64 // guarded by mu; the newest record that Apply brought in
