@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/url"
+	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -40,12 +41,13 @@ type outside struct {
 	embedded *tsdb.DB
 	influx   *influx.Store     // nil: the embedded engine answers
 	ingest   *telemetry.Ingest // keeps what the other engine refuses; set by forward
+	shared   bool              // others feed that engine from the same subscription
 	log      *slog.Logger
 	metrics  prometheus.Registerer
 }
 
 func openOutside(cfg Config, embedded *tsdb.DB, log *slog.Logger, metrics prometheus.Registerer) (*outside, error) {
-	o := &outside{embedded: embedded, log: log, metrics: metrics}
+	o := &outside{embedded: embedded, log: log, metrics: metrics, shared: cfg.MQTT.External.Share != ""}
 	switch cfg.Store.Engine {
 	case "influx":
 		in := cfg.Store.Influx
@@ -56,7 +58,7 @@ func openOutside(cfg Config, embedded *tsdb.DB, log *slog.Logger, metrics promet
 		})
 		return o, err
 	default:
-		return o, nil
+		return o, embedded.Forget(influx.Consumer) // the log need not wait for one that was
 	}
 }
 
@@ -68,8 +70,9 @@ func (o *outside) series() telemetry.Store {
 	return o.embedded
 }
 
-// forward feeds the other engine from the log until ctx ends.
-func (o *outside) forward(ctx context.Context, ingest *telemetry.Ingest) (run func(), err error) {
+// forward feeds the other engine from the log until ctx ends, and brings in what
+// others have fed to it where they share a subscription with us.
+func (o *outside) forward(ctx context.Context, ingest *telemetry.Ingest, latest *telemetry.Latest) (run func(), err error) {
 	if o.influx == nil {
 		return func() {}, nil
 	}
@@ -79,10 +82,25 @@ func (o *outside) forward(ctx context.Context, ingest *telemetry.Ingest) (run fu
 		return nil, err
 	}
 	return func() {
-		if err := f.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
-			o.log.Error("forwarding to InfluxDB has ended", "err", err)
+		var running sync.WaitGroup
+		defer running.Wait()
+		running.Go(func() { o.ended("forwarding to InfluxDB", f.Run(ctx)) })
+		if o.shared {
+			running.Go(func() {
+				o.ended("following InfluxDB", o.influx.Follow(ctx, influx.Following{Latest: latest, Logger: o.log, Metrics: o.metrics, Take: o.take}))
+			})
 		}
 	}, nil
+}
+
+func (o *outside) ended(what string, err error) {
+	if err != nil && !errors.Is(err, context.Canceled) {
+		o.log.Error(what+" has ended", "err", err)
+	}
+}
+
+func (o *outside) take(ctx context.Context, list []telemetry.Observation) error {
+	return o.ingest.Write(ctx, telemetry.Batch{Observations: list})
 }
 
 func (o *outside) setAside(ctx context.Context, list []telemetry.SetAside) error {
