@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"cuulong/devices"
 	"cuulong/telemetry"
 	"cuulong/telemetry/influx"
 	"cuulong/telemetry/tsdb"
@@ -72,7 +73,7 @@ func (o *outside) series() telemetry.Store {
 
 // forward feeds the other engine from the log until ctx ends, and brings in what
 // others have fed to it where they share a subscription with us.
-func (o *outside) forward(ctx context.Context, ingest *telemetry.Ingest, latest *telemetry.Latest) (run func(), err error) {
+func (o *outside) forward(ctx context.Context, ingest *telemetry.Ingest, latest *telemetry.Latest, registry *devices.Registry) (run func(), err error) {
 	if o.influx == nil {
 		return func() {}, nil
 	}
@@ -87,7 +88,8 @@ func (o *outside) forward(ctx context.Context, ingest *telemetry.Ingest, latest 
 		running.Go(func() { o.ended("forwarding to InfluxDB", f.Run(ctx)) })
 		if o.shared {
 			running.Go(func() {
-				o.ended("following InfluxDB", o.influx.Follow(ctx, influx.Following{Latest: latest, Logger: o.log, Metrics: o.metrics, Take: o.take}))
+				known := func(id devices.ID) bool { _, ok := registry.Get(id); return ok }
+				o.ended("following InfluxDB", o.influx.Follow(ctx, influx.Following{Latest: latest, Known: known, Logger: o.log, Metrics: o.metrics, Take: o.take}))
 			})
 		}
 	}, nil

@@ -40,7 +40,9 @@ func TestProcessInfluxDownAndBack(t *testing.T) {
 		})
 		ended <- outcome{r, err}
 	}()
-	stored := func() float64 { return counter(t, login(t, p.Addrs.HTTP[0]), `ioc_observations_total{result="stored"}`) }
+	stored := func() float64 {
+		return counter(t, login(t, p.Addrs.HTTP[0]), `ioc_observations_total{result="stored"}`)
+	}
 	more := func(what string) {
 		t.Helper()
 		before := stored()

@@ -205,7 +205,7 @@ func run(ctx context.Context, cfg Config, o runOptions) error {
 	if cfg.Alerts.Enabled {
 		running.Go(func() { space.run(late) })
 	}
-	forward, err := elsewhere.forward(late, ingest, latest)
+	forward, err := elsewhere.forward(late, ingest, latest, registry)
 	if err != nil {
 		return err
 	}

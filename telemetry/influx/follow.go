@@ -15,7 +15,8 @@ import (
 
 // Following is how a Follower goes about it.
 type Following struct {
-	Latest *telemetry.Latest // what this process knows
+	Latest *telemetry.Latest     // what this process knows
+	Known  func(devices.ID) bool // whose observations it wants; nil: everybody's
 	// Take takes in what others have stored, as if it had been sent to us.
 	Take    func(ctx context.Context, list []telemetry.Observation) error
 	Logger  *slog.Logger
@@ -72,7 +73,8 @@ func (s *Store) Follow(ctx context.Context, o Following) error {
 func (s *Store) look(ctx context.Context, now time.Time, o Following) (int, error) {
 	var list []telemetry.Observation
 	err := s.Since(ctx, now.Add(-followBack).UnixMilli(), func(ob telemetry.Observation) bool {
-		if known, ok := o.Latest.Get(ob.Device, ob.Metric); !ok || known.At < ob.At {
+		known, ok := o.Latest.Get(ob.Device, ob.Metric)
+		if (!ok || known.At < ob.At) && (o.Known == nil || o.Known(ob.Device)) {
 			list = append(list, ob)
 		}
 		return true

@@ -315,7 +315,7 @@ func TestFollow(t *testing.T) {
 	defer stop()
 	for _, r := range []*rig{a, b} {
 		ran.Go(func() {
-			_ = r.store.Follow(ctx, Following{Latest: r.latest, Logger: quiet(), Metrics: r.metrics, Every: 10 * time.Millisecond, Take: func(ctx context.Context, list []telemetry.Observation) error {
+			_ = r.store.Follow(ctx, Following{Latest: r.latest, Known: func(id devices.ID) bool { return id != "stranger" }, Logger: quiet(), Metrics: r.metrics, Every: 10 * time.Millisecond, Take: func(ctx context.Context, list []telemetry.Observation) error {
 				return r.in.Write(ctx, telemetry.Batch{Observations: list})
 			}})
 		})
@@ -330,6 +330,9 @@ func TestFollow(t *testing.T) {
 	}
 	bad := at("ph", now-2000, 20)
 	bad.Flag, bad.Test = telemetry.Fail, telemetry.TestGrossRange
+	stranger := at("level", now-3000, 1)
+	stranger.Device = "stranger"
+	a.put(t, stranger)
 	a.put(t, at("level", now-3000, 1), bad)
 	b.put(t, at("salinity", now-3000, 2))
 	soon(b, at("level", now-3000, 1))
@@ -344,8 +347,11 @@ func TestFollow(t *testing.T) {
 	a.caughtUp(t)
 	b.caughtUp(t)
 	written := func(r *rig) float64 { return testutil.ToFloat64(r.store.count.written) }
-	if written(a) != 3 || written(b) != 2 {
-		t.Errorf("written %v and %v, want 3 and 2", written(a), written(b))
+	if written(a) != 4 || written(b) != 2 {
+		t.Errorf("written %v and %v, want 4 and 2", written(a), written(b))
+	}
+	if o, ok := b.latest.Get("stranger", "level"); ok {
+		t.Errorf("nobody wanted %+v", o)
 	}
 	if got := pointsOf(t, a.store, "sal-1", "level", 0, maxTime); len(got) != 3 {
 		t.Errorf("points %v", got)
