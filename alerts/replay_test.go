@@ -178,6 +178,33 @@ func TestLogThatIsNotTheOneBefore(t *testing.T) {
 	w.checkJournal()
 }
 
+// Another consumer that is far behind, or hangs, does not hold up an alarm.
+func TestSlowConsumerDelaysNoAlarm(t *testing.T) {
+	w := newLogged(t, "s1")
+	w.create(fourGrams())
+	w.Observe(w.store(at("s1", 0, 2)))
+	reading, goOn, done := make(chan struct{}), make(chan struct{}), make(chan error)
+	go func() {
+		done <- w.log.Records(context.Background(), 1, func(*telemetry.Record) bool {
+			close(reading)
+			<-goOn
+			return false
+		})
+	}()
+	<-reading
+	w.Observe(w.store(at("s1", 1, 5)))
+	if err := w.checkpoint(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := words(w.takeEvents()); got != "raised:active" {
+		t.Errorf("while another consumer hangs: %q", got)
+	}
+	close(goOn)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
 // gappy is a log whose bounds have deleted what lies before from.
 type gappy struct {
 	*tsdb.DB
