@@ -3,6 +3,7 @@ package tsdb
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -155,5 +156,30 @@ func TestForget(t *testing.T) {
 	db = openAt(t, dir, o)
 	if seq, err := db.Place("alarms"); seq != 0 || err != nil {
 		t.Errorf("place %d, %v", seq, err)
+	}
+}
+
+// TestSetAsideBefore yields the newest first, across segments, from where a page ended.
+func TestSetAsideBefore(t *testing.T) {
+	db := openAt(t, t.TempDir(), Options{SegmentBytes: 3000})
+	appendAll(t, db, 1, 101)
+	var want []int
+	for n := 101; n > 0; n -= 2 {
+		want = append(want, n)
+	}
+	for before := uint64(1 << 60); len(want) > 0; {
+		page := want[:min(7, len(want))]
+		var got []int
+		err := db.SetAsideBefore(t.Context(), before, func(seq uint64, i int, a telemetry.SetAside) bool {
+			if i != 0 || a.Detail != fmt.Sprint(seq) || len(a.Payload) != int(seq)+2 {
+				t.Errorf("record %d, %d: %+v", seq, i, a)
+			}
+			got = append(got, int(seq))
+			return len(got) < len(page)
+		})
+		if err != nil || !slices.Equal(got, page) {
+			t.Fatalf("before %d: %v, %v; want %v", before, got, err, page)
+		}
+		want, before = want[len(page):], uint64(got[len(got)-1])
 	}
 }

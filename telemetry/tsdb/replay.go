@@ -103,6 +103,7 @@ func (h header) scan(r io.ReaderAt, offset, size int64, after uint64, visit func
 			if ok = ok && f.seq > after; !ok {
 				break
 			}
+			f.offset = offset + int64(f.start)
 			at, after = f.end, f.seq
 			if err := visit(f); err != nil {
 				return offset + int64(at), after, err
@@ -127,16 +128,4 @@ func (h header) scan(r io.ReaderAt, offset, size int64, after uint64, visit func
 		}
 	}
 	return offset, after, nil
-}
-
-// SetAside yields what was set aside in records from seq from on, until yield says false.
-func (db *DB) SetAside(ctx context.Context, from uint64, yield func(seq uint64, a telemetry.SetAside) bool) error {
-	return db.Records(ctx, from, func(r *telemetry.Record) bool {
-		for _, a := range r.SetAside {
-			if !yield(r.Seq, a) {
-				return false
-			}
-		}
-		return true
-	})
 }

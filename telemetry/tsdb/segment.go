@@ -82,7 +82,8 @@ func (h header) seal(b []byte, seq uint64) {
 type frame struct {
 	seq        uint64
 	body       []byte
-	start, end int // where it stands in the segment
+	start, end int   // where it stands in what was read
+	offset     int64 // and, where scan has read it, in the segment
 }
 
 // at reads the record at offset; ok is false where none stands whole.

@@ -1,0 +1,106 @@
+package tsdb
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"cuulong/telemetry"
+)
+
+// SetAside yields what was set aside in records from seq from on, until yield says false.
+func (db *DB) SetAside(ctx context.Context, from uint64, yield func(seq uint64, a telemetry.SetAside) bool) error {
+	return db.Records(ctx, from, func(r *telemetry.Record) bool {
+		for _, a := range r.SetAside {
+			if !yield(r.Seq, a) {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// SetAsideBefore yields what was set aside in records before seq before, as far
+// as the log still holds it, the newest first, until yield says false. i counts
+// within a record.
+func (db *DB) SetAsideBefore(ctx context.Context, before uint64, yield func(seq uint64, i int, a telemetry.SetAside) bool) error {
+	db.appendMu.Lock()
+	list := append(append([]segment(nil), db.segs.sealed...), db.segs.cur)
+	db.appendMu.Unlock()
+	for k := len(list) - 1; k >= 0; k-- {
+		if list[k].first >= before {
+			continue
+		}
+		more, err := setAsideIn(ctx, list[k], before, yield)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // deleted meanwhile, and all older ones before it
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", list[k].path, err)
+		}
+		if !more {
+			return nil
+		}
+	}
+	return nil
+}
+
+// setAsideIn first notes where such records stand, and then reads them from the
+// end: most records set nothing aside, and their two counts tell it.
+func setAsideIn(ctx context.Context, s segment, before uint64, yield func(seq uint64, i int, a telemetry.SetAside) bool) (more bool, err error) {
+	f, err := os.Open(s.path)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	var head [headerSize]byte
+	if _, err := f.ReadAt(head[:], 0); err != nil {
+		return false, err
+	}
+	h, err := parseHeader(head[:])
+	if err != nil {
+		return false, err
+	}
+	var at []int64 // of the records, in the file
+	_, _, err = h.scan(f, 0, s.size, 0, func(fr frame) error {
+		_, n := binary.Uvarint(fr.body)
+		if n > 0 && fr.seq < before {
+			if aside, _ := binary.Uvarint(fr.body[n:]); aside > 0 {
+				at = append(at, fr.offset)
+			}
+		}
+		return ctx.Err()
+	})
+	if err != nil {
+		return false, err
+	}
+	for k := len(at) - 1; k >= 0; k-- {
+		more, err := h.setAsideAt(f, at[k], s.size, yield)
+		if err != nil || !more {
+			return false, err
+		}
+	}
+	return true, ctx.Err()
+}
+
+// setAsideAt yields what the record at an offset of a segment has set aside, the last first.
+func (h header) setAsideAt(f *os.File, offset, size int64, yield func(seq uint64, i int, a telemetry.SetAside) bool) (more bool, err error) {
+	more = true
+	_, _, err = h.scan(f, offset, size, 0, func(fr frame) error {
+		var r telemetry.Record
+		if err := decodeBody(fr.body, &r); err != nil {
+			return fmt.Errorf("record %d: %w", fr.seq, err)
+		}
+		for i := len(r.SetAside) - 1; i >= 0 && more; i-- {
+			more = yield(fr.seq, i, r.SetAside[i])
+		}
+		return errStop // the one record
+	})
+	if errors.Is(err, errStop) {
+		err = nil
+	}
+	return more, err
+}
