@@ -44,7 +44,7 @@ func csvAnswer[T any](write func(*csvWriter) error) *answer[T] {
 		ctx.SetHeader("Content-Type", "text/csv; charset=utf-8")
 		cw := &csvWriter{control: http.NewResponseController(w)}
 		out := &deadlineWriter{w: w, c: cw.control}
-		cw.w = csv.NewWriter(out)
+		cw.out, cw.w = out, csv.NewWriter(out)
 		if err := write(cw); err != nil {
 			if errors.Is(err, telemetry.ErrUnavailable) && !out.began {
 				writeProblem(w, unavailable())
@@ -75,6 +75,7 @@ func (d *deadlineWriter) Write(b []byte) (int, error) {
 
 // csvWriter writes RFC 4180 rows.
 type csvWriter struct {
+	out     *deadlineWriter
 	w       *csv.Writer
 	control *http.ResponseController
 }
@@ -85,6 +86,15 @@ func (c *csvWriter) row(fields ...string) bool {
 		fields[i] = harmless(f)
 	}
 	return c.w.Write(fields) == nil
+}
+
+// raw writes rows that are made already.
+func (c *csvWriter) raw(rows []byte) error {
+	if c.w.Flush(); c.w.Error() != nil {
+		return c.w.Error()
+	}
+	_, err := c.out.Write(rows)
+	return err
 }
 
 // paged answers a list: a page of it, or all of it as CSV with the columns that

@@ -24,7 +24,8 @@ type observationQuery struct {
 	From   timeParam `query:"from" doc:"inclusive; default 24 h before to"`
 	To     timeParam `query:"to" doc:"exclusive; default now"`
 	Every  string    `query:"every" maxLength:"16" doc:"10m, 1h, 1d (local days), ... or auto; without it raw"`
-	Agg    []string  `query:"agg,explode" doc:"mean (default), min, max, last, count; one series each"`
+	Agg    []string  `query:"agg,explode" doc:"mean, min, max, last, count; one series each. Default: mean; with every=auto mean, min and max, so that extremes stay"`
+	Flag   []int     `query:"flag,explode" doc:"only points of these QARTOD flags (1, 2, 3, 4, 9), raw and in windows; default all"`
 	Limit  int       `query:"limit" minimum:"1" maximum:"10000" default:"10000" doc:"points"`
 	Cursor string    `query:"cursor" maxLength:"512"`
 }
@@ -49,15 +50,53 @@ type point struct {
 	flag  telemetry.Flag
 }
 
-// MarshalJSON writes [t,value,flag].
-func (p point) MarshalJSON() ([]byte, error) {
-	b := append(make([]byte, 0, 48), '[')
+// appendJSON writes [t,value,flag].
+func (p point) appendJSON(b []byte) []byte {
+	b = append(b, '[')
 	b = strconv.AppendInt(b, p.at, 10)
 	b = append(b, ',')
 	b = strconv.AppendFloat(b, p.value, 'g', -1, 64)
 	b = append(b, ',')
 	b = strconv.AppendUint(b, uint64(p.flag), 10)
-	return append(b, ']'), nil
+	return append(b, ']')
+}
+
+// appendJSON writes what encoding/json would: a year of points takes it ten times as long.
+func (o observationsOut) appendJSON(b []byte) []byte {
+	b = append(b, `{"series":[`...)
+	for i, g := range o.Series {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = g.appendJSON(b)
+	}
+	b = append(b, ']')
+	if o.Next != "" {
+		b = appendText(append(b, `,"next":`...), o.Next)
+	}
+	return append(b, '}')
+}
+
+func (g series) appendJSON(b []byte) []byte {
+	b = appendText(append(b, `{"device":`...), string(g.Device))
+	b = appendText(append(b, `,"metric":`...), g.Metric)
+	b = appendText(append(b, `,"unit":`...), g.Unit)
+	if g.Agg != "" {
+		b = appendText(append(b, `,"agg":`...), g.Agg)
+	}
+	b = append(b, `,"points":[`...)
+	for i, p := range g.Points {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = p.appendJSON(b)
+	}
+	return append(b, ']', '}')
+}
+
+func appendText(b []byte, s string) []byte {
+	text, _ := json.Marshal(s) // cannot fail
+	return append(b, text...)
 }
 
 // Schema documents it.
@@ -78,16 +117,28 @@ type selection struct {
 	from, to int64
 	every    telemetry.Every // zero: raw
 	aggs     []string
+	store    telemetry.Store
 }
 
 var (
 	idPattern     = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 	metricPattern = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
+	qualityFlags  = []int{1, 2, 3, 4, 9}
 	aggregates    = []string{"mean", "min", "max", "last", "count"}
 )
 
 func (s *Server) selectStreams(in *observationQuery) (selection, error) {
-	sel := selection{to: s.o.Now().UnixMilli()}
+	sel := selection{to: s.o.Now().UnixMilli(), store: s.o.Store}
+	if len(in.Flag) > 0 {
+		flags := make([]telemetry.Flag, len(in.Flag))
+		for i, f := range in.Flag {
+			if !slices.Contains(qualityFlags, f) {
+				return sel, invalid("query.flag", "1, 2, 3, 4 or 9")
+			}
+			flags[i] = telemetry.Flag(f)
+		}
+		sel.store = telemetry.OnlyFlags(s.o.Store, flags)
+	}
 	if in.To.Set {
 		sel.to = in.To.MS
 	}
@@ -113,7 +164,9 @@ func (s *Server) selectStreams(in *observationQuery) (selection, error) {
 		if sel.every, err = telemetry.ParseEvery(in.Every, sel.from, sel.to); err != nil {
 			return sel, invalid("query.every", "a number with s, m, h or d, or auto")
 		}
-		sel.aggs = []string{"mean"}
+		if sel.aggs = []string{"mean"}; in.Every == "auto" {
+			sel.aggs = []string{"mean", "min", "max"}
+		}
 	}
 	if len(in.Agg) > 0 {
 		if in.Every == "" {
@@ -179,16 +232,16 @@ func (s *Server) streams(ids, metrics []string) []stream {
 
 // each yields a stream's rows from a time on, oldest first: one value raw, or
 // one an aggregate.
-func (s *Server) each(ctx context.Context, sel selection, st stream, from int64, yield func(at int64, values []float64, flag telemetry.Flag) bool) error {
+func each(ctx context.Context, sel selection, st stream, from int64, yield func(at int64, values []float64, flag telemetry.Flag) bool) error {
 	if sel.every.Millis == 0 {
 		var v [1]float64
-		return s.o.Store.Points(ctx, st.device, st.metric, from, sel.to, func(p telemetry.Point) bool {
+		return sel.store.Points(ctx, st.device, st.metric, from, sel.to, func(p telemetry.Point) bool {
 			v[0] = p.Value
 			return yield(p.At, v[:], p.Flag)
 		})
 	}
 	values := make([]float64, len(sel.aggs))
-	return telemetry.Windows(ctx, s.o.Store, st.device, st.metric, from, sel.to, sel.every, func(w telemetry.Window) bool {
+	return telemetry.Windows(ctx, sel.store, st.device, st.metric, from, sel.to, sel.every, func(w telemetry.Window) bool {
 		for i, a := range sel.aggs {
 			values[i] = aggregate(w, a)
 		}
@@ -223,7 +276,11 @@ func (s *Server) observationRoutes() {
 		if err != nil {
 			return nil, err
 		}
-		return jsonAnswer(s, out), nil
+		return &answer[observationsOut]{func(ctx huma.Context) {
+			ctx.SetHeader("Content-Type", "application/json")
+			ctx.SetStatus(http.StatusOK)
+			_, _ = ctx.BodyWriter().Write(out.appendJSON(nil)) // the client may have gone
+		}}, nil
 	}, csvToo[observationsOut](s))
 }
 
@@ -269,7 +326,7 @@ func (s *Server) observationsPage(ctx context.Context, sel selection, limit int,
 			}
 		}
 		group := s.newSeries(sel, st)
-		err := s.each(ctx, sel, st, from, func(t int64, values []float64, flag telemetry.Flag) bool {
+		err := each(ctx, sel, st, from, func(t int64, values []float64, flag telemetry.Flag) bool {
 			if rows == 0 {
 				next, _ := json.Marshal(mark{st.device, st.metric, max(t, from), sel.to, sel.from, sel.every.Millis}) // cannot fail
 				out.Next = encodeCursor(string(next))
@@ -318,29 +375,77 @@ func (s *Server) observationsCSV(ctx context.Context, sel selection, w *csvWrite
 		header = append(header, "agg")
 	}
 	w.row(header...)
+	rows := rowWriter{w: w}
 	for _, st := range sel.streams {
-		unit := unitOf(st.metric)
-		err := s.each(ctx, sel, st, sel.from, func(t int64, values []float64, flag telemetry.Flag) bool {
-			for i, v := range values {
-				row := []string{string(st.device), st.metric, integer(t), number(v), unit, integer(int64(flag))}
-				if windows {
-					row = append(row, sel.aggs[i])
-					if sel.aggs[i] == "count" {
-						row[4] = ""
-					}
-				}
-				if !w.row(row...) {
-					return false
-				}
-			}
-			return true
-		})
+		rows.begin(sel, st)
+		err := each(ctx, sel, st, sel.from, rows.row)
+		if err == nil {
+			err = rows.flush()
+		}
 		if err != nil {
 			return err
 		}
-		if w.w.Error() != nil {
-			return w.w.Error()
-		}
 	}
 	return nil
+}
+
+// rowWriter writes the rows of one stream: what all have in common is made once.
+type rowWriter struct {
+	w      *csvWriter
+	before []byte   // "device,metric,"
+	after  [][]byte // ",unit,", one an aggregate
+	aggs   [][]byte // ",agg", or nothing
+	b      []byte
+	err    error
+}
+
+const rowBytes = 32 << 10 // gathered before they are written
+
+func (r *rowWriter) begin(sel selection, st stream) {
+	r.before = fmt.Appendf(r.before[:0], "%s,%s,", harmless(string(st.device)), st.metric)
+	r.after, r.aggs = r.after[:0], r.aggs[:0]
+	aggs := sel.aggs
+	if len(aggs) == 0 {
+		aggs = []string{""}
+	}
+	for _, a := range aggs {
+		unit := unitOf(st.metric)
+		if a == "count" {
+			unit = ""
+		}
+		r.after = append(r.after, []byte(","+unit+","))
+		if a != "" {
+			a = "," + a
+		}
+		r.aggs = append(r.aggs, []byte(a))
+	}
+}
+
+// row adds a time's values; false when the reader has gone.
+func (r *rowWriter) row(t int64, values []float64, flag telemetry.Flag) bool {
+	b := r.b
+	for i, v := range values {
+		b = append(b, r.before...)
+		b = strconv.AppendInt(b, t, 10)
+		b = append(b, ',')
+		b = strconv.AppendFloat(b, v, 'g', -1, 64)
+		b = append(b, r.after[i]...)
+		b = strconv.AppendUint(b, uint64(flag), 10)
+		b = append(append(b, r.aggs[i]...), '\n')
+	}
+	r.b = b
+	if len(b) < rowBytes {
+		return true
+	}
+	r.err = r.flush()
+	return r.err == nil
+}
+
+func (r *rowWriter) flush() error {
+	if r.err != nil {
+		return r.err
+	}
+	r.err = r.w.raw(r.b)
+	r.b = r.b[:0]
+	return r.err
 }

@@ -95,6 +95,14 @@ func TestLatest(t *testing.T) {
 	}
 }
 
+// rest sums the values of all windows but the first: a day may end within two hours.
+func rest(points [][3]float64) (sum float64) {
+	for _, p := range points[1:] {
+		sum += p[1]
+	}
+	return sum
+}
+
 func TestObservations(t *testing.T) {
 	w := newWorld(t)
 	w.station("a", 106, 10)
@@ -186,7 +194,16 @@ func TestObservations(t *testing.T) {
 	if paged != n {
 		t.Fatal(paged)
 	}
-	if a = get("metric=salinity&every=auto"); len(a.Series) != 2 || a.Series[0].Agg != "mean" {
+	if a = get("metric=salinity&every=auto"); len(a.Series) != 6 || a.Series[0].Agg != "mean" || a.Series[1].Agg != "min" || a.Series[2].Agg != "max" {
+		t.Fatal(a)
+	}
+	// Thinned to few windows, the extremes of all points are there.
+	a = get(fmt.Sprintf("device=a&metric=salinity&every=auto&from=%d&to=%d", start-300*86400_000, start+86400_000))
+	low, high := a.Series[1].Points, a.Series[2].Points
+	if len(low) > 2 || low[0][1] != 0 || high[len(high)-1][1] != n-1 {
+		t.Fatal(low, high)
+	}
+	if a = get("device=a&metric=salinity&every=auto&agg=last"); len(a.Series) != 1 || a.Series[0].Agg != "last" {
 		t.Fatal(a)
 	}
 	if a = get("device=nobody&metric=salinity"); len(a.Series) != 1 || len(a.Series[0].Points) != 0 {
@@ -196,8 +213,23 @@ func TestObservations(t *testing.T) {
 		"device=a&metric=ph&every=soon", "device=a&metric=ph&agg=mean", "device=a&metric=ph&every=1h&agg=median", "limit=10001", "cursor=e30", "device=a&metric=ph&from=99999999999999999"} {
 		p.do("GET", "/api/v1/observations?"+bad, "").problem(422)
 	}
+	// By quality, raw and in windows.
+	w.observe(telemetry.Observation{Device: "a", Metric: "salinity", At: start + 3, Value: 99, Flag: telemetry.Fail},
+		telemetry.Observation{Device: "a", Metric: "salinity", At: start + 4, Value: 44, Flag: telemetry.Suspect})
+	if a = get("device=a&metric=salinity&flag=4&flag=3"); len(a.Series[0].Points) != 2 || a.Series[0].Points[0] != [3]float64{float64(start + 3), 99, 4} {
+		t.Fatal(a)
+	}
+	if a = get("device=a&metric=salinity&flag=1&every=1d&agg=count&agg=max"); a.Series[0].Points[0][1]+rest(a.Series[0].Points) != n || a.Series[1].Points[0][1] > n {
+		t.Fatal(a)
+	}
+	if a = get("device=a&metric=salinity&flag=3&limit=1&cursor="); len(a.Series[0].Points) != 1 || a.Next != "" {
+		t.Fatal(a)
+	}
+	p.do("GET", "/api/v1/observations?device=a&metric=salinity&flag=7", "").problem(422)
+	w.observe(telemetry.Observation{Device: "a", Metric: "salinity", At: start + 3, Value: 98, Flag: telemetry.Pass},
+		telemetry.Observation{Device: "a", Metric: "salinity", At: start + 4, Value: 98, Flag: telemetry.Pass})
 	rows := csvOf(t, p.do("GET", "/api/v1/observations?metric=salinity", "", "Accept", "text/csv"))
-	if len(rows) != 2*n+1 || strings.Join(rows[0], ",") != "device,metric,t,value,unit,flag" {
+	if len(rows) != 2*n+3 || strings.Join(rows[0], ",") != "device,metric,t,value,unit,flag" {
 		t.Fatal(len(rows), rows[0])
 	}
 	if strings.Join(rows[1], ",") != fmt.Sprintf("a,salinity,%d,0,g/l,1", start) {
@@ -207,7 +239,7 @@ func TestObservations(t *testing.T) {
 	if err := w.registry.Delete(t.Context(), "a"); err != nil {
 		t.Fatal(err)
 	}
-	if a = get("device=a&metric=salinity"); len(a.Series[0].Points) != n {
+	if a = get("device=a&metric=salinity"); len(a.Series[0].Points) != n+2 {
 		t.Fatal(len(a.Series[0].Points))
 	}
 }
