@@ -54,6 +54,9 @@ var permissions = map[string]access.Permission{
 	"GET /api/v1/latest":       access.Read,
 	"GET /api/v1/observations": access.Read,
 
+	// Payloads as they came may hold what a device should not have sent.
+	"GET /api/v1/quarantine": access.Administer,
+
 	"GET /api/v1/zones":          access.Read,
 	"GET /api/v1/zones/{id}":     access.Read,
 	"POST /api/v1/zones":         access.Administer,

@@ -27,22 +27,23 @@ import (
 
 // Options are what the face shows.
 type Options struct {
-	Access   *access.Control
-	Registry *devices.Registry
-	Atlas    *geo.Atlas
-	Latest   *telemetry.Latest
-	Store    telemetry.Store
-	Alerts   *alerts.Engine
-	Cameras  *video.Cameras
-	DB       *sql.DB
-	Logger   *slog.Logger
-	Metrics  *prometheus.Registry
-	Ready    func() error // nil: ready
-	Version  string
-	Demo     bool   // pages say that positions are illustrative
-	MQTTAddr string // shown by the first-run page in its mosquitto_pub line
-	Locale   string // "vi" unless set
-	Now      func() time.Time
+	Access     *access.Control
+	Registry   *devices.Registry
+	Atlas      *geo.Atlas
+	Latest     *telemetry.Latest
+	Store      telemetry.Store
+	Quarantine Quarantine
+	Alerts     *alerts.Engine
+	Cameras    *video.Cameras
+	DB         *sql.DB
+	Logger     *slog.Logger
+	Metrics    *prometheus.Registry
+	Ready      func() error // nil: ready
+	Version    string
+	Demo       bool   // pages say that positions are illustrative
+	MQTTAddr   string // shown by the first-run page in its mosquitto_pub line
+	Locale     string // "vi" unless set
+	Now        func() time.Time
 }
 
 // Server is an http.Handler and the live hub behind it.
@@ -114,6 +115,7 @@ func (s *Server) build(need map[string]access.Permission) error {
 	s.deviceRoutes()
 	s.latestRoutes()
 	s.observationRoutes()
+	s.quarantineRoutes()
 	s.placeRoutes()
 	s.ruleRoutes()
 	s.alarmRoutes()

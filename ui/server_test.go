@@ -159,7 +159,7 @@ func openWorld(t testing.TB, dir string) *world {
 	w.cameras = must[*video.Cameras](t)(video.Open(ctx, w.db, video.Options{Keys: filepath.Join(dir, "keys"),
 		Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, Logger: log, Metrics: w.metrics,
 		OnChange: func(c video.Change) { w.s.CameraChanged(c) }}))
-	w.s = must[*Server](t)(New(Options{Access: w.access, Registry: w.registry, Atlas: w.atlas, Latest: w.latest, Store: w.store,
+	w.s = must[*Server](t)(New(Options{Access: w.access, Registry: w.registry, Atlas: w.atlas, Latest: w.latest, Store: w.store, Quarantine: w.store,
 		Alerts: w.alerts, Cameras: w.cameras, DB: w.db, Logger: log, Metrics: w.metrics, Version: "test", MQTTAddr: "127.0.0.1:1883"}))
 	w.registry.OnChange(w.s.DeviceChanged)
 	w.ingest = telemetry.NewIngest(telemetry.Options{Log: w.store, Store: w.store, Latest: w.latest, Logger: log,

@@ -51,7 +51,7 @@ func TestAStrangersTimeIsBounded(t *testing.T) {
 // A path of programs that does not exist yet is 404, not the application's page.
 func TestPathsOfProgramsAreNoPages(t *testing.T) {
 	w := newWorld(t)
-	for _, path := range []string{"/tiles/zones/0/0/0.mvt", "/feeds/cap.atom", "/feeds/cap/1.xml", "/assets/none", "/api/v1/quarantine", "/api/v1/public/stations"} {
+	for _, path := range []string{"/tiles/zones/0/0/0.mvt", "/feeds/cap.atom", "/feeds/cap/1.xml", "/assets/none", "/api/v1/public/stations"} {
 		w.nobody().do("GET", path, "").problem(404)
 	}
 	for _, path := range []string{"/", "/wall/main/1", "/admin/devices"} {

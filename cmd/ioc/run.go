@@ -154,7 +154,7 @@ func run(ctx context.Context, cfg Config, o runOptions) error {
 		return err
 	}
 	face, err = ui.New(ui.Options{
-		Access: control, Registry: registry, Atlas: atlas, Latest: latest, Store: elsewhere.series(), Alerts: engine, Cameras: cameras,
+		Access: control, Registry: registry, Atlas: atlas, Latest: latest, Store: elsewhere.series(), Quarantine: series, Alerts: engine, Cameras: cameras,
 		DB: db, Logger: log, Metrics: metrics, Ready: space.ready, Version: versionText(), Demo: o.demo,
 		MQTTAddr: mqttListeners[0].Addr().String(), Locale: cfg.Locale,
 	})

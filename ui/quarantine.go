@@ -1,0 +1,122 @@
+package ui
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"cuulong/telemetry"
+)
+
+// Quarantine is the log as far as it holds what was set aside.
+type Quarantine interface {
+	// SetAsideBefore yields the entries of records before seq before, the newest
+	// first, until yield says false; i counts within a record.
+	SetAsideBefore(ctx context.Context, before uint64, yield func(seq uint64, i int, a telemetry.SetAside) bool) error
+}
+
+type quarantineQuery struct {
+	From   timeParam `query:"from" doc:"received at or after"`
+	To     timeParam `query:"to" doc:"received before"`
+	Reason []string  `query:"reason,explode" maxLength:"64"`
+	Source string    `query:"source" maxLength:"256" doc:"a part of the source, such as a device's id"`
+	Paging
+}
+
+type quarantineItem struct {
+	ID       string    `json:"id"`
+	Seen     time.Time `json:"seen" doc:"receive time"`
+	Source   string    `json:"source" doc:"topic or route, with the sender's identity"`
+	Reason   string    `json:"reason" doc:"bad_json, bad_time, not_finite, ..."`
+	Detail   string    `json:"detail"`
+	Count    int       `json:"count" doc:"how many values this stands for"`
+	Payload  string    `json:"payload" doc:"as it came, where kept"`
+	Encoding string    `json:"payload_encoding,omitempty" enum:"base64" doc:"base64 where the payload is not UTF-8"`
+}
+
+func quarantined(seq uint64, i int, a telemetry.SetAside) quarantineItem {
+	q := quarantineItem{
+		ID: fmt.Sprintf("%d-%d", seq, i), Seen: time.UnixMilli(a.Seen).UTC(), Source: a.Source, Reason: a.Reason, Detail: a.Detail,
+		Count: max(a.Count, 1), Payload: string(a.Payload),
+	}
+	if !utf8.Valid(a.Payload) {
+		q.Payload, q.Encoding = base64.StdEncoding.EncodeToString(a.Payload), "base64"
+	}
+	return q
+}
+
+// eachQuarantined yields the entries that a query asks for, the newest first, behind the id after.
+func (s *Server) eachQuarantined(ctx context.Context, in *quarantineQuery, after string, yield func(quarantineItem) bool) error {
+	seq, index := uint64(1<<63), 0
+	if after != "" {
+		var ok bool
+		if seq, index, ok = parseEntry(after); !ok {
+			return invalid("query.cursor", "not a cursor of this list")
+		}
+	}
+	before := seq + 1
+	if after == "" {
+		before = seq
+	}
+	return s.o.Quarantine.SetAsideBefore(ctx, before, func(n uint64, i int, a telemetry.SetAside) bool {
+		switch {
+		case after != "" && n == seq && i >= index,
+			in.From.Set && a.Seen < in.From.MS,
+			in.To.Set && a.Seen >= in.To.MS,
+			len(in.Reason) > 0 && !slices.Contains(in.Reason, a.Reason),
+			!strings.Contains(a.Source, in.Source):
+			return true
+		}
+		return yield(quarantined(n, i, a))
+	})
+}
+
+// parseEntry reads the id of an entry: seq-index.
+func parseEntry(id string) (seq uint64, index int, ok bool) {
+	a, b, found := strings.Cut(id, "-")
+	seq, err := strconv.ParseUint(a, 10, 62)
+	index64, err2 := strconv.ParseUint(b, 10, 31)
+	return seq, int(index64), found && err == nil && err2 == nil
+}
+
+func (s *Server) quarantineRoutes() {
+	route(s, "GET /api/v1/quarantine", "What could not be stored, the newest first, as far as the log still holds it", http.StatusOK,
+		func(ctx context.Context, in *quarantineQuery) (*answer[list[quarantineItem]], error) {
+			after, err := decodeCursor(in.Cursor)
+			if err != nil {
+				return nil, err
+			}
+			if wantsCSV(ctx) {
+				return csvAnswer[list[quarantineItem]](func(w *csvWriter) error {
+					w.row("id", "seen", "source", "reason", "detail", "count", "payload", "payload_encoding")
+					return s.eachQuarantined(ctx, in, after, func(q quarantineItem) bool {
+						return w.row(q.ID, q.Seen.Format(time.RFC3339Nano), q.Source, q.Reason, q.Detail, strconv.Itoa(q.Count), q.Payload, q.Encoding)
+					})
+				}), nil
+			}
+			out := list[quarantineItem]{Items: []quarantineItem{}}
+			size := 0
+			err = s.eachQuarantined(ctx, in, after, func(q quarantineItem) bool {
+				if len(out.Items) == in.Limit || size > maxQuarantinePage {
+					out.Next = encodeCursor(out.Items[len(out.Items)-1].ID)
+					return false
+				}
+				size += len(q.Payload)
+				out.Items = append(out.Items, q)
+				return true
+			})
+			if err != nil {
+				return nil, err
+			}
+			return jsonAnswer(s, out), nil
+		}, csvToo[list[quarantineItem]](s))
+}
+
+// maxQuarantinePage is how many bytes of payloads end a page before its limit: each may be 1 MiB.
+const maxQuarantinePage = 8 << 20
