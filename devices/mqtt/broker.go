@@ -25,6 +25,10 @@ type Message struct {
 	Leaf    string       // "telemetry", "attributes", "netjson"; Gateway true for gateways/{id}/telemetry
 	Gateway bool
 	Payload []byte
+	// Refused is why the message is to be set aside and no more; empty: it is
+	// accepted. Only an outside broker's are, whose senders we cannot refuse:
+	// "unknown_device", "bad_topic" (Device and From are empty then).
+	Refused string
 }
 
 // ErrSetAside is given to done when the payload was set aside durably: the
@@ -131,8 +135,17 @@ func New(o Options) (*Broker, error) {
 		wills:     map[string]*delayedWill{},
 	}
 	var err error
-	if b.refused, b.gauge, err = newRefusals(o.Log, o.Metrics); err != nil {
+	if b.refused, err = newRefusals(o.Log, o.Metrics); err != nil {
 		return nil, err
+	}
+	b.gauge = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "ioc_mqtt_connections",
+		Help: "MQTT connections that are logged in.",
+	})
+	if o.Metrics != nil {
+		if err := o.Metrics.Register(b.gauge); err != nil {
+			return nil, err
+		}
 	}
 	caps := mochi.NewDefaultServerCapabilities()
 	caps.MaximumClients = int64(o.MaxConnections)

@@ -1,5 +1,6 @@
 // Package mqtt is the edge where devices speak: the embedded MQTT 3.1.1 and 5
-// broker with every guard around it. It hides mochi.
+// broker with every guard around it, and the client of an outside broker,
+// which fills the same seam. It hides mochi and paho.
 //
 // mochi keeps sessions, subscriptions and keep-alives. What is decided here:
 //
@@ -25,4 +26,27 @@
 //   - a persistent session, which only a device's own id has: 7 days.
 //
 // An idle connection costs about 30 KB, most of it stacks.
+//
+// # An outside broker
+//
+// External (external*.go) subscribes at an outside broker, MQTT 3.1.1, to what
+// devices publish at the embedded one. Its promise is the same: the broker is
+// acknowledged after the Handler's done, in the order of the messages, and
+// keeps until then (clean session off, one client id for ever) what it has
+// sent. When the store fails, the connection is dropped without
+// acknowledgement, and the broker sends again. An acknowledgement is bound to
+// its connection; one that comes after its end is dropped, and the message
+// comes twice. So once is promised for messages with a time of their own.
+//
+// Who may publish where is for the broker's own rules: a topic names the device,
+// and what it says is believed. What is not accepted is acknowledged, since it
+// would come again unchanged: an unknown device and a topic that is none are
+// given to the Handler with Refused, to be set aside; payloads beyond 1 MiB and
+// retained telemetry (a copy of old values, which would look live) are counted
+// and dropped. All are in ioc_refused_total.
+//
+// Bounds: 4,096 messages and 16 MiB without acknowledgement, over all
+// connections; beyond, the broker is not read (pings go on). A payload beyond
+// 1 MiB is not held; packets that a subscriber does not get end the connection.
+// Silence of 1.5 keep-alives and 5 s ends it, too. Nothing is dropped for want of room.
 package mqtt

@@ -247,9 +247,15 @@ func (r *recorder) Write(b []byte) (int, error) {
 	return r.Buffer.Write(b)
 }
 
+func (r *recorder) String() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.Buffer.String()
+}
+
 func TestRepeatedRefusalsAreLoggedOncePerBurst(t *testing.T) {
 	var log recorder
-	r, _, err := newRefusals(slog.New(slog.NewTextHandler(&log, nil)), nil)
+	r, err := newRefusals(slog.New(slog.NewTextHandler(&log, nil)), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -286,8 +292,6 @@ func TestLogNamesNoPassword(t *testing.T) {
 	h.user = "nobody"
 	try(t, p.addr, h)
 	eventually(t, "both are logged", func() bool {
-		log.mu.Lock()
-		defer log.mu.Unlock()
 		return strings.Count(log.String(), "refused") == 2
 	})
 	if strings.Contains(log.String(), h.password) {

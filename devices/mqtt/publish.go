@@ -61,33 +61,37 @@ func (c *conn) endPublish(reason string, code packets.Code, detail string) (pack
 	return packets.Packet{}, packets.ErrRejectPacket
 }
 
+// parseTopic takes a topic of the contract apart: whose it is and what it
+// carries. id is a part of topic and not yet checked.
+func parseTopic(topic string) (id, leaf string, gateway, ok bool) {
+	rest, ok := strings.CutPrefix(topic, "devices/")
+	if !ok {
+		if rest, gateway = strings.CutPrefix(topic, "gateways/"); !gateway {
+			return "", "", false, false
+		}
+	}
+	id, leaf, _ = strings.Cut(rest, "/")
+	switch {
+	case leaf == "telemetry":
+		return id, "telemetry", gateway, true // not leaf, which holds on to the packet
+	case leaf == "attributes" && !gateway:
+		return id, "attributes", false, true
+	case leaf == "netjson" && !gateway:
+		return id, "netjson", false, true
+	}
+	return "", "", false, false
+}
+
 // route says whose topic it is and what it carries, and whether this
 // connection may publish there: its own, a gateway also its children's.
 func (c *conn) route(topic string) (Message, bool) {
 	d := c.device.Load()
 	m := Message{Topic: topic, From: c.identity, Kind: d.Kind}
-	rest, ok := strings.CutPrefix(topic, "devices/")
-	if !ok {
-		rest, ok = strings.CutPrefix(topic, "gateways/")
-		if !ok || d.Kind != devices.Gateway {
-			return m, false
-		}
-		m.Gateway = true
-	}
-	id, leaf, ok := strings.Cut(rest, "/")
-	if !ok {
+	id, leaf, gateway, ok := parseTopic(topic)
+	if !ok || gateway && d.Kind != devices.Gateway {
 		return m, false
 	}
-	switch {
-	case leaf == "telemetry":
-		m.Leaf = "telemetry"
-	case leaf == "attributes" && !m.Gateway:
-		m.Leaf = "attributes"
-	case leaf == "netjson" && !m.Gateway:
-		m.Leaf = "netjson"
-	default:
-		return m, false
-	}
+	m.Leaf, m.Gateway = leaf, gateway
 	if id == string(c.identity) {
 		m.Device = c.identity
 		return m, true

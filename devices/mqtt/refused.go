@@ -23,10 +23,12 @@ const (
 	reasonTooMany        = "too_many"
 	reasonStore          = "store"
 	reasonAccept         = "accept"
+	reasonUnknown        = "unknown_device" // of an outside broker, as the next one
+	reasonRetained       = "retained"
 )
 
 var reasons = []string{reasonCredentials, reasonClientID, reasonWill, reasonTopic, reasonSubscribe, reasonQoS2,
-	reasonMalformed, reasonOversize, reasonConnectTimeout, reasonTooMany, reasonStore, reasonAccept}
+	reasonMalformed, reasonOversize, reasonConnectTimeout, reasonTooMany, reasonStore, reasonAccept, reasonUnknown, reasonRetained}
 
 // refusals counts what is refused, and logs each kind once per burst: the
 // first at once, then how many followed.
@@ -52,36 +54,29 @@ const (
 )
 
 // newRefusals registers the counters; the vector is shared with other packages.
-func newRefusals(log *slog.Logger, reg prometheus.Registerer) (*refusals, prometheus.Gauge, error) {
+func newRefusals(log *slog.Logger, reg prometheus.Registerer) (*refusals, error) {
 	vec := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "ioc_refused_total",
 		Help: "What was refused, by place and reason.",
 	}, []string{"where", "reason"})
-	gauge := prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "ioc_mqtt_connections",
-		Help: "MQTT connections that are logged in.",
-	})
 	if reg != nil {
 		if err := reg.Register(vec); err != nil {
 			var are prometheus.AlreadyRegisteredError
 			if !errors.As(err, &are) {
-				return nil, nil, err
+				return nil, err
 			}
 			existing, ok := are.ExistingCollector.(*prometheus.CounterVec)
 			if !ok {
-				return nil, nil, err
+				return nil, err
 			}
 			vec = existing
-		}
-		if err := reg.Register(gauge); err != nil {
-			return nil, nil, err
 		}
 	}
 	r := &refusals{log: log, counters: map[string]prometheus.Counter{}, bursts: map[burst]*tally{}}
 	for _, reason := range reasons {
 		r.counters[reason] = vec.WithLabelValues("mqtt", reason)
 	}
-	return r, gauge, nil
+	return r, nil
 }
 
 // count notes one refusal. detail may hold a peer's bytes.
