@@ -10,6 +10,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
+
+	"cuulong/devices/mqtt"
 )
 
 // Config is the one configuration file; every key of it, and no other, is known.
@@ -30,6 +32,8 @@ type Config struct {
 	adminPassword string
 	// influxToken is what the variable named store.influx.token_env holds.
 	influxToken string
+	// brokerPassword is what the variable named mqtt.external.password_env holds.
+	brokerPassword string
 	// warnings are said once at start: keys that are read but do nothing yet.
 	warnings []string
 }
@@ -51,12 +55,14 @@ type MQTTConfig struct {
 	External ExternalConfig `yaml:"external"`
 }
 
-// ExternalConfig names an outside broker.
+// ExternalConfig names an outside broker, whose devices are taken in beside
+// those of our own. The password stands in the environment alone.
 type ExternalConfig struct {
 	URL         string `yaml:"url"`
 	Username    string `yaml:"username"`
 	PasswordEnv string `yaml:"password_env"`
 	Share       string `yaml:"share"`
+	CA          string `yaml:"ca"`
 }
 
 // RTSPConfig is where cameras are served again.
@@ -161,6 +167,9 @@ func loadConfig(file string, demo bool, getenv func(string) string) (Config, err
 	if c.Store.Influx.TokenEnv != "" {
 		c.influxToken = getenv(c.Store.Influx.TokenEnv)
 	}
+	if name := c.MQTT.External.PasswordEnv; name != "" {
+		c.brokerPassword = getenv(name)
+	}
 	faults = append(faults, c.faults(demo)...)
 	if demo {
 		faults = append(faults, ownLoopback("http.addr", &c.HTTP.Addr), ownLoopback("mqtt.addr", &c.MQTT.Addr), ownLoopback("rtsp.addr", &c.RTSP.Addr))
@@ -230,9 +239,7 @@ func (c *Config) faults(demo bool) []error {
 			bad("http.public_url", "%q is not an http or https address", c.HTTP.PublicURL)
 		}
 	}
-	if c.MQTT.External != (ExternalConfig{}) {
-		bad("mqtt.external", "an outside broker is not supported by this version")
-	}
+	c.externalFaults(bad)
 	switch c.Store.Engine {
 	case "tsdb":
 	case "influx":
@@ -258,6 +265,36 @@ func (c *Config) faults(demo bool) []error {
 		bad("log.format", "%q is neither text nor json", c.Log.Format)
 	}
 	return out
+}
+
+// externalFaults names no value that might be a secret in the wrong place.
+func (c *Config) externalFaults(bad func(key, format string, args ...any)) {
+	x := c.MQTT.External
+	if x == (ExternalConfig{}) {
+		return
+	}
+	broker, err := mqtt.ParseBroker(x.URL)
+	if err != nil {
+		bad("mqtt.external.url", "%v", err)
+	}
+	if x.PasswordEnv != "" && c.brokerPassword == "" {
+		bad("mqtt.external.password_env", "names an environment variable that is not set")
+	}
+	if x.PasswordEnv != "" && x.Username == "" {
+		bad("mqtt.external.username", "is empty; MQTT has no password without a user name")
+	}
+	if err := mqtt.CheckShare(x.Share); err != nil {
+		bad("mqtt.external.share", "%v", err)
+	}
+	if x.CA == "" {
+		return
+	}
+	if err == nil && !broker.TLS {
+		bad("mqtt.external.ca", "is for mqtts; the url is without TLS")
+	}
+	if _, err := mqtt.ReadCA(x.CA); err != nil {
+		bad("mqtt.external.ca", "%v", err)
+	}
 }
 
 // checkAddr accepts host:port with a literal address, localhost (both

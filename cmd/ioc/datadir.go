@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/rand"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -8,6 +9,8 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -16,7 +19,7 @@ import (
 )
 
 // dataVersion is the layout of the data folder that this ioc writes:
-// VERSION, LOCK, records.db, series/, keys/.
+// VERSION, LOCK, records.db, series/, keys/, mqtt-session.
 const dataVersion = 1
 
 // dataDir is an opened data folder.
@@ -56,6 +59,37 @@ func (d *dataDir) series() string { return filepath.Join(d.path, "series") }
 
 // keys is the folder of what opens the sealed parts of the records.
 func (d *dataDir) keys() string { return filepath.Join(d.path, "keys") }
+
+// brokerSession is who we are to an outside broker: the client id under which
+// it keeps our session, made once, and the groups of shared subscriptions in
+// which that session may be, the one asked for included ("" is none). A copy
+// of the folder that runs beside the original would take its session away.
+func (d *dataDir) brokerSession(share string) (clientID string, groups []string, err error) {
+	file := filepath.Join(d.path, "mqtt-session")
+	text, err := os.ReadFile(file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		clientID = "ioc-" + rand.Text()[:16] // MQTT 3.1.1 promises room for 23 letters and digits
+	case err != nil:
+		return "", nil, fmt.Errorf("data_dir: %w", err)
+	default:
+		lines := strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
+		clientID, groups = lines[0], lines[1:]
+		if !brokerSessionID.MatchString(clientID) {
+			return "", nil, fmt.Errorf("data_dir: %s holds no client id", file)
+		}
+	}
+	if slices.Contains(groups, share) {
+		return clientID, groups, nil
+	}
+	groups = append(groups, share)
+	if err := writeSynced(file, clientID+"\n"+strings.Join(groups, "\n")+"\n"); err != nil {
+		return "", nil, fmt.Errorf("data_dir: %w", err)
+	}
+	return clientID, groups, nil
+}
+
+var brokerSessionID = regexp.MustCompile(`^ioc-[A-Z2-7]{16}$`)
 
 // checkVersion stamps a new folder and refuses one that a newer ioc has written.
 func checkVersion(path string) error {

@@ -41,12 +41,13 @@ type process struct {
 }
 
 // startProcess starts `ioc serve` on dir; addresses are chosen at the first
-// start and kept. more are further lines of its configuration.
+// start and kept. more are further lines of its configuration, with those
+// below mqtt indented.
 func startProcess(t testing.TB, dir string, more ...string) *process {
 	t.Helper()
 	p := &process{t: t, env: []string{"IOC_ADMIN_PASSWORD=" + testPassword, "IOC_VIDEO_ALLOW=127.0.0.0/8"}}
 	config := filepath.Join(t.TempDir(), "ioc.yaml")
-	text := fmt.Sprintf("data_dir: %q\nhttp: {addr: \"127.0.0.1:0\"}\nmqtt: {addr: \"127.0.0.1:0\"}\nlog: {format: json}\n", dir) + strings.Join(more, "\n")
+	text := fmt.Sprintf("data_dir: %q\nhttp: {addr: \"127.0.0.1:0\"}\nlog: {format: json}\nmqtt:\n  addr: \"127.0.0.1:0\"\n%s\n", dir, strings.Join(more, "\n"))
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

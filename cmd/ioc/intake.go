@@ -24,6 +24,8 @@ func (in *intake) handle(m mqtt.Message, done func(error)) {
 	source := m.Topic + " from " + string(m.From)
 	var batch telemetry.Batch
 	switch {
+	case m.Refused != "":
+		batch.SetAside = []telemetry.SetAside{{Source: source, Reason: m.Refused, Payload: m.Payload, Seen: now.UnixMilli()}}
 	case m.Gateway:
 		batch = telemetry.DecodeGateway(func(id devices.ID) bool {
 			return in.registry.IsChild(m.Device, id)

@@ -210,10 +210,8 @@ func run(ctx context.Context, cfg Config, o runOptions) error {
 		return err
 	}
 	running.Go(forward)
-	edge, err = mqtt.New(mqtt.Options{
-		Registry: registry, Log: log, Metrics: metrics,
-		Handle: (&intake{registry: registry, ingest: ingest, log: log}).handle,
-	})
+	handle := (&intake{registry: registry, ingest: ingest, log: log}).handle
+	edge, err = mqtt.New(mqtt.Options{Registry: registry, Log: log, Metrics: metrics, Handle: handle})
 	if err != nil {
 		return err
 	}
@@ -225,6 +223,11 @@ func run(ctx context.Context, cfg Config, o runOptions) error {
 		}
 	}
 	defer closeEdge() // unless it was closed with the listeners
+	broker, err := startOutsideBroker(cfg, dir, mqtt.ExternalOptions{Registry: registry, Log: log, Metrics: metrics, Handle: handle})
+	if err != nil {
+		return err
+	}
+	defer broker.close(ctx)
 
 	// Listeners last.
 	failed := make(chan error, len(httpListeners)+len(mqttListeners))
@@ -265,6 +268,7 @@ func run(ctx context.Context, cfg Config, o runOptions) error {
 	defer func() {
 		var draining sync.WaitGroup
 		draining.Go(closeEdge)
+		draining.Go(func() { broker.close(ctx) })
 		draining.Go(func() {
 			stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), faceDrain)
 			defer cancel()

@@ -38,7 +38,7 @@ type ExternalOptions struct {
 	MaxUnackedCount int           // messages without acknowledgement, default 4096
 	MaxUnackedBytes int           // of their payloads, default 16 MiB
 	KeepAlive       time.Duration // whole seconds, default 30 s
-	MinBackoff      time.Duration // between connections, default 250 ms
+	MinBackoff      time.Duration // between connections, default 100 ms
 	MaxBackoff      time.Duration // default 8 s
 	Resubscribe     time.Duration // between attempts at a refused subscription, default 1 min
 }
@@ -50,7 +50,7 @@ func (o ExternalOptions) withDefaults() ExternalOptions {
 		}
 	}
 	set(&o.KeepAlive, 30*time.Second)
-	set(&o.MinBackoff, 250*time.Millisecond)
+	set(&o.MinBackoff, 100*time.Millisecond)
 	set(&o.MaxBackoff, 8*time.Second)
 	set(&o.Resubscribe, time.Minute)
 	if o.MaxUnackedCount <= 0 {
