@@ -164,7 +164,7 @@ func TestDataDirRefusesNewerAndSecond(t *testing.T) {
 		t.Errorf("second server: %v", err)
 	}
 	d.close()
-	if err := os.WriteFile(filepath.Join(dir, "VERSION"), []byte("2\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "VERSION"), []byte("3\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := openDataDir(dir); err == nil || !strings.Contains(err.Error(), "newer") {

@@ -2,11 +2,9 @@ package main
 
 import (
 	"crypto/rand"
-	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -14,18 +12,20 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-
-	_ "modernc.org/sqlite" // the driver "sqlite"
 )
 
-// dataVersion is the layout of the data folder that this ioc writes:
-// VERSION, LOCK, records.db, series/, keys/, mqtt-session.
-const dataVersion = 1
+// dataVersion is the layout of the data folder that this ioc writes: VERSION,
+// LOCK, records.db, mqtt-session, series/, keys/, control/. Version 2 follows the alarms' place
+// in the log (records) and keeps series as chunks, which the engine makes of
+// version 1's itself. A new migration of any domain wants a new version, so
+// that what was there before is copied (migrate_test.go holds it).
+const dataVersion = 2
 
-// dataDir is an opened data folder.
+// dataDir is an opened data folder, which nobody else may write.
 type dataDir struct {
 	path string
 	lock *os.File
+	was  folderVersion // when it was opened
 }
 
 // openDataDir makes the folder if need be, checks its version and takes its
@@ -38,7 +38,34 @@ func openDataDir(path string) (*dataDir, error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, fmt.Errorf("data_dir: %w", err)
 	}
-	if err := checkVersion(path); err != nil {
+	d, err := lockDataDir(path)
+	if err != nil {
+		return nil, err
+	}
+	if d.was.at == 0 {
+		if err := writeSynced(d.versionFile(), strconv.Itoa(dataVersion)+"\n"); err != nil {
+			d.close()
+			return nil, fmt.Errorf("data_dir: %w", err)
+		}
+		d.was.at = dataVersion
+	}
+	return d, nil
+}
+
+// restoringFile marks a data folder that a restore has begun and not ended; no server starts on it.
+const restoringFile = "RESTORING"
+
+// errInUse is a folder that another ioc has locked.
+var errInUse = errors.New("is in use by another ioc")
+
+// lockDataDir takes the lock of a folder that is there, and changes nothing else.
+func lockDataDir(path string) (*dataDir, error) {
+	d := &dataDir{path: path}
+	if _, err := os.Stat(filepath.Join(path, restoringFile)); err == nil {
+		return nil, fmt.Errorf("data_dir: a restore into %s did not end (%s is there): empty the folder and restore again", path, restoringFile)
+	}
+	// Before the lock too: a folder that is not for us gets no file of ours.
+	if _, err := readVersion(path); err != nil {
 		return nil, err
 	}
 	lock, err := os.OpenFile(filepath.Join(path, "LOCK"), os.O_RDWR|os.O_CREATE, 0o600)
@@ -47,12 +74,30 @@ func openDataDir(path string) (*dataDir, error) {
 	}
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		lock.Close()
-		return nil, fmt.Errorf("data_dir: %s is in use by another ioc", path)
+		return nil, fmt.Errorf("data_dir: %s %w", path, errInUse)
 	}
-	return &dataDir{path: path, lock: lock}, nil
+	d.lock = lock
+	if d.was, err = readVersion(path); err != nil {
+		lock.Close()
+		return nil, err
+	}
+	return d, nil
+}
+
+// isDataDir says why path is no data folder: opening would make an empty
+// province of a mistyped one.
+func isDataDir(path string) error {
+	if _, err := os.Stat(filepath.Join(path, recordsFile)); err != nil {
+		return fmt.Errorf("%s is not a data folder of ioc: %w", path, err)
+	}
+	return nil
 }
 
 func (d *dataDir) close() { d.lock.Close() }
+
+const recordsFile = "records.db"
+
+func (d *dataDir) versionFile() string { return filepath.Join(d.path, "VERSION") }
 
 // series is the folder of the embedded engine.
 func (d *dataDir) series() string { return filepath.Join(d.path, "series") }
@@ -60,12 +105,14 @@ func (d *dataDir) series() string { return filepath.Join(d.path, "series") }
 // keys is the folder of what opens the sealed parts of the records.
 func (d *dataDir) keys() string { return filepath.Join(d.path, "keys") }
 
+const sessionFile = "mqtt-session"
+
 // brokerSession is who we are to an outside broker: the client id under which
 // it keeps our session, made once, and the groups of shared subscriptions in
 // which that session may be, the one asked for included ("" is none). A copy
 // of the folder that runs beside the original would take its session away.
 func (d *dataDir) brokerSession(share string) (clientID string, groups []string, err error) {
-	file := filepath.Join(d.path, "mqtt-session")
+	file := filepath.Join(d.path, sessionFile)
 	text, err := os.ReadFile(file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -91,26 +138,6 @@ func (d *dataDir) brokerSession(share string) (clientID string, groups []string,
 
 var brokerSessionID = regexp.MustCompile(`^ioc-[A-Z2-7]{16}$`)
 
-// checkVersion stamps a new folder and refuses one that a newer ioc has written.
-func checkVersion(path string) error {
-	file := filepath.Join(path, "VERSION")
-	text, err := os.ReadFile(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return writeSynced(file, strconv.Itoa(dataVersion)+"\n")
-	}
-	if err != nil {
-		return fmt.Errorf("data_dir: %w", err)
-	}
-	version, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err != nil || version < 1 {
-		return fmt.Errorf("data_dir: %s holds %.20q, not a version number", file, text)
-	}
-	if version > dataVersion {
-		return fmt.Errorf("data_dir: %s has version %d, written by a newer ioc; this one knows %d", path, version, dataVersion)
-	}
-	return nil
-}
-
 // writeSynced writes a small file whole or not at all.
 func writeSynced(file, text string) error {
 	tmp := file + ".tmp"
@@ -123,30 +150,17 @@ func writeSynced(file, text string) error {
 	if err != nil {
 		return err
 	}
-	return os.Rename(tmp, file)
+	if err := os.Rename(tmp, file); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(file))
 }
 
-// openRecords opens the SQL part. One connection: SQLite has one writer, and
-// the domains read from memory. Every commit is synced, since answers rest on it.
-func openRecords(dir string) (*sql.DB, error) {
-	file := filepath.Join(dir, "records.db")
-	dsn := url.URL{Scheme: "file", Opaque: (&url.URL{Path: file}).EscapedPath(), RawQuery: url.Values{
-		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)"},
-		"_txlock": {"immediate"},
-	}.Encode()}
-	db, err := sql.Open("sqlite", dsn.String())
+// syncDir makes durable which names a folder holds.
+func syncDir(dir string) error {
+	f, err := os.Open(dir)
 	if err != nil {
-		return nil, fmt.Errorf("open records %s: %w", file, err)
+		return err
 	}
-	db.SetMaxOpenConns(1)
-	if err := db.Ping(); err != nil {
-		db.Close()
-		return nil, fmt.Errorf("open records %s: %w", file, err)
-	}
-	// Secrets' hashes and personal data: for the owner alone.
-	if err := os.Chmod(file, 0o600); err != nil {
-		db.Close()
-		return nil, fmt.Errorf("open records %s: %w", file, err)
-	}
-	return db, nil
+	return errors.Join(f.Sync(), f.Close())
 }

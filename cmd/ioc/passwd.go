@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"golang.org/x/term"
@@ -39,11 +38,14 @@ func (c passwdCmd) Run() error {
 }
 
 func setPassword(ctx context.Context, dir, user, password string) error {
-	// Opening would make an empty province of a mistyped path.
-	if _, err := os.Stat(filepath.Join(dir, "records.db")); err != nil {
-		return fmt.Errorf("%s is not a data folder of ioc: %w", dir, err)
+	if err := isDataDir(dir); err != nil {
+		return err
 	}
-	if err := checkVersion(dir); err != nil {
+	v, err := readVersion(dir)
+	if err == nil {
+		err = sameVersion(v, dir)
+	}
+	if err != nil {
 		return err
 	}
 	db, err := openRecords(dir)

@@ -62,6 +62,9 @@ func run(ctx context.Context, cfg Config, o runOptions) error {
 		return err
 	}
 	defer dir.close()
+	if err := dir.beforeMigration(ctx, log); err != nil {
+		return err
+	}
 	db, err := openRecords(dir.path)
 	if err != nil {
 		return err
@@ -162,6 +165,9 @@ func run(ctx context.Context, cfg Config, o runOptions) error {
 		return err
 	}
 	defer closing(log, "live hub", face.Close)
+	if err := dir.migrated(log); err != nil {
+		return err
+	}
 
 	// What changes on one side is told to the others.
 	registry.OnChange(func(c devices.Change) { face.DeviceChanged(c); engine.DeviceChanged(c.ID) })
