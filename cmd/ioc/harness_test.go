@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,8 +16,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"cuulong/cmd/fieldsim/field"
 )
 
 // The binary under test is the normal build, made once by make.
@@ -163,40 +160,4 @@ func contains(text string, parts ...string) bool {
 		}
 	}
 	return true
-}
-
-// loadLogins registers n stations for a load and returns who they are.
-func loadLogins(t testing.TB, c *client, n int) []field.Login {
-	t.Helper()
-	api := &field.API{URL: c.base, Token: c.token()}
-	byID, err := api.Register(t.Context(), field.LoadDevices(n), filepath.Join(t.TempDir(), "logins.json"), false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	logins := make([]field.Login, n)
-	for i := range logins {
-		logins[i] = byID[field.LoadDevice(i)]
-	}
-	return logins
-}
-
-// audit holds the store against the publishers' own ledger.
-func audit(t testing.TB, c *client, ledger string) {
-	t.Helper()
-	verdict, err := field.Audit(t.Context(), ledger, (&field.API{URL: c.base, Token: c.token()}).Stored)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("audit: %+v", verdict)
-	if !verdict.OK() || verdict.Acked == 0 || verdict.Stored < verdict.Acked {
-		t.Errorf("the store does not hold what was acknowledged: %+v", verdict)
-	}
-}
-
-// token makes an API token and returns its secret.
-func (c *client) token() string {
-	c.t.Helper()
-	var answer struct{ Token string }
-	c.must(http.MethodPost, "/api/v1/tokens", map[string]any{"name": "test"}, http.StatusCreated, &answer)
-	return answer.Token
 }

@@ -23,6 +23,10 @@ type cli struct {
 	Demo    demoCmd    `cmd:"" help:"Run the centre with a simulated province, on loopback, in a temporary data folder."`
 	Check   checkCmd   `cmd:"" help:"Say all that is wrong with a configuration file."`
 	Passwd  passwdCmd  `cmd:"" help:"Set an account's password in the data folder."`
+	Backup  backupCmd  `cmd:"" help:"Take a backup of the whole data folder, also while the server runs."`
+	Restore restoreCmd `cmd:"" help:"Put a backup into an empty data folder."`
+	Verify  verifyCmd  `cmd:"" name:"verify-store" help:"Check every invariant of a data folder that is not in use, or of a backup."`
+	Export  exportCmd  `cmd:"" name:"export-data" help:"Write raw observations as CSV or line protocol, also while the server runs."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 
@@ -30,17 +34,17 @@ type serveCmd struct {
 	Config string `help:"Configuration file (YAML)." placeholder:"FILE"`
 }
 
-func (c serveCmd) Run() error {
+func (c serveCmd) Run(ctx context.Context) error {
 	cfg, err := loadConfig(c.Config, false, os.Getenv)
 	if err != nil {
 		return err
 	}
-	return runUntilSignal(cfg, false)
+	return runHere(ctx, cfg, false)
 }
 
 type demoCmd struct{}
 
-func (demoCmd) Run() error {
+func (demoCmd) Run(ctx context.Context) error {
 	cfg, err := loadConfig("", true, os.Getenv)
 	if err != nil {
 		return err
@@ -53,15 +57,23 @@ func (demoCmd) Run() error {
 		defer os.RemoveAll(dir)
 		cfg.DataDir = dir
 	}
-	return runUntilSignal(cfg, true)
+	return runHere(ctx, cfg, true)
 }
 
-// runUntilSignal runs until SIGINT or SIGTERM; a second one ends at once.
-func runUntilSignal(cfg Config, demo bool) error {
+func runHere(ctx context.Context, cfg Config, demo bool) error {
+	err := run(ctx, cfg, runOptions{demo: demo, logger: newLogger(os.Stderr, cfg.Log), out: os.Stdout})
+	if errors.Is(err, context.Canceled) {
+		return nil // told to stop while it started
+	}
+	return err
+}
+
+// untilSignal is the context of the commands that ask for one: SIGINT or
+// SIGTERM ends them in order, a second one at once.
+func untilSignal() (context.Context, error) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	context.AfterFunc(ctx, stop)
-	return run(ctx, cfg, runOptions{demo: demo, logger: newLogger(os.Stderr, cfg.Log), out: os.Stdout})
+	return ctx, nil
 }
 
 type checkCmd struct {
@@ -117,7 +129,10 @@ func main() {
 		kong.Name("ioc"),
 		kong.Description("Cửu Long: the operations centre of a delta province."),
 		kong.UsageOnError())
-	if err := ctx.Run(); err != nil && !errors.Is(err, context.Canceled) {
+	if err := ctx.BindToProvider(untilSignal); err != nil {
+		panic(err) // its signature is wrong
+	}
+	if err := ctx.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

@@ -168,6 +168,8 @@ func run(ctx context.Context, cfg Config, o runOptions) error {
 	if err := dir.migrated(log); err != nil {
 		return err
 	}
+	desk := serveOperator(dir, series, log)
+	defer closing(log, "control socket", desk.close)
 
 	// What changes on one side is told to the others.
 	registry.OnChange(func(c devices.Change) { face.DeviceChanged(c); engine.DeviceChanged(c.ID) })
