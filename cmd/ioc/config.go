@@ -82,6 +82,7 @@ type InfluxConfig struct {
 	TokenEnv string `yaml:"token_env"`
 	Org      string `yaml:"org"`
 	Bucket   string `yaml:"bucket"`
+	CA       string `yaml:"ca"` // PEM file of a private authority; empty: the machine's
 }
 
 // AlertsConfig says whether this process judges alarms.

@@ -2,14 +2,18 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/url"
+	"strings"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"cuulong/devices"
+	"cuulong/devices/mqtt"
 	"cuulong/telemetry"
 	"cuulong/telemetry/influx"
 	"cuulong/telemetry/tsdb"
@@ -24,6 +28,14 @@ func (c *Config) influxFaults(bad func(key, format string, args ...any)) {
 		bad("store.influx.url", "is not an http or https address such as http://10.0.0.5:8086 or https://[fd00::5]:8086")
 	case u.User != nil:
 		bad("store.influx.url", "holds a user; the token goes into the variable that store.influx.token_env names")
+	}
+	if in.CA != "" {
+		if _, err := mqtt.ReadCA(in.CA); err != nil {
+			bad("store.influx.ca", "%v", err)
+		}
+		if !strings.HasPrefix(in.URL, "https:") {
+			bad("store.influx.ca", "is for https; the url is without TLS")
+		}
 	}
 	if in.Bucket == "" {
 		bad("store.influx.bucket", "is empty; for InfluxDB 1.8 it is database/retention policy, such as ioc/autogen")
@@ -52,9 +64,17 @@ func openOutside(cfg Config, embedded *tsdb.DB, log *slog.Logger, metrics promet
 	switch cfg.Store.Engine {
 	case "influx":
 		in := cfg.Store.Influx
+		var secure *tls.Config
+		if in.CA != "" {
+			authorities, err := mqtt.ReadCA(in.CA)
+			if err != nil {
+				return nil, fmt.Errorf("store.influx.ca: %w", err)
+			}
+			secure = &tls.Config{RootCAs: authorities}
+		}
 		var err error
 		o.influx, err = influx.Open(influx.Options{
-			URL: in.URL, Token: cfg.influxToken, Org: in.Org, Bucket: in.Bucket,
+			URL: in.URL, Token: cfg.influxToken, Org: in.Org, Bucket: in.Bucket, TLS: secure,
 			Logger: log, Metrics: metrics, SetAside: o.setAside,
 		})
 		return o, err

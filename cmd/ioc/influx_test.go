@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -8,13 +9,14 @@ import (
 	"testing"
 	"time"
 
+	"cuulong/devices/mqtt"
 	"cuulong/telemetry/influx/influxtest"
 )
 
 // withInflux makes an ioc answer queries from a bucket of the server.
-func withInflux(server *influxtest.Server, bucket string) func(*Config, *runOptions) {
+func withInflux(server *influxtest.Server, bucket, ca string) func(*Config, *runOptions) {
 	return func(c *Config, _ *runOptions) {
-		c.Store = StoreConfig{Engine: "influx", Influx: InfluxConfig{URL: server.URL, TokenEnv: "TOKEN", Bucket: bucket}}
+		c.Store = StoreConfig{Engine: "influx", Influx: InfluxConfig{URL: server.URL, TokenEnv: "TOKEN", Bucket: bucket, CA: ca}}
 		c.influxToken = influxtest.Token
 	}
 }
@@ -40,13 +42,18 @@ func (c *client) raw(path string) (status int, points [][3]float64) {
 	return status, points
 }
 
-// TestInfluxBehindTwo: two servers feed one InfluxDB, what both got is there
+// TestInfluxBehindTwo: two servers feed one InfluxDB over TLS and IPv6, what both got is there
 // once, and while it is down only the questions about the past fail.
 func TestInfluxBehindTwo(t *testing.T) {
-	server := influxtest.Start(t, "127.0.0.1", nil)
+	cert, key := selfMade(t, t.TempDir(), "influx", 1)
+	authorities, err := mqtt.ReadCA(cert)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := influxtest.Start(t, "::1", &influxtest.TLS{CertFile: cert, KeyFile: key, Client: &tls.Config{RootCAs: authorities}})
 	bucket := server.Create(t, "ioc")
-	one, stopOne := startHere(t, t.TempDir(), false, withInflux(server, bucket))
-	two, stopTwo := startHere(t, t.TempDir(), false, withInflux(server, bucket))
+	one, stopOne := startHere(t, t.TempDir(), false, withInflux(server, bucket, cert))
+	two, stopTwo := startHere(t, t.TempDir(), false, withInflux(server, bucket, cert))
 	t.Cleanup(func() { stopOne(); stopTwo() })
 	a, b := login(t, one.HTTP[0]), login(t, two.HTTP[0])
 	stationA, stationB := a.station("tram-1", 106.58, 10.28, nil), b.station("tram-1", 106.58, 10.28, nil)
@@ -122,6 +129,7 @@ func TestConfigInflux(t *testing.T) {
 		"no scheme":      {`{url: "10.0.0.5:8086", bucket: b}`, []string{"store.influx.url:"}},
 		"user in it":     {`{url: "http://ioc:geheim@h:8086", bucket: b}`, []string{"store.influx.url:", "holds a user"}},
 		"token as name":  {`{url: "http://h:8086", bucket: b, token_env: geheim}`, []string{"store.influx.token_env:"}},
+		"authority":      {`{url: "http://h:8086", bucket: b, ca: /nowhere.pem}`, []string{"store.influx.ca: open /nowhere.pem", "is for https"}},
 		"empty variable": {`{url: "http://h:8086", bucket: b, token_env: EMPTY}`, []string{"store.influx.token_env:"}},
 	} {
 		_, err := loadConfig(writeConfig(t, "store: {engine: influx, influx: "+bad.text+"}"), false, env)
