@@ -217,7 +217,7 @@ func (c *Config) faults(demo bool) []error {
 		if cert == "" {
 			return
 		}
-		if _, err := loadCertificate(cert, file); err != nil {
+		if _, err := loadCertificate(cert, file, nil); err != nil {
 			bad(key, "%v", err)
 		}
 	}

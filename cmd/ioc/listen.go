@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"strings"
@@ -61,15 +62,27 @@ func addrsOf(ls []net.Listener) []string {
 // a renewed certificate needs no restart. The last good one stays in use.
 type certificate struct {
 	certFile, keyFile string
+	log               *slog.Logger // told of what is read again; nil: nobody
 
 	mu      sync.Mutex
 	pair    *tls.Certificate
-	changed time.Time // of the files in use
+	seen    [2]fileStamp // of the files that were read last, well or not
 	checked time.Time
 }
 
-func loadCertificate(certFile, keyFile string) (*certificate, error) {
-	c := &certificate{certFile: certFile, keyFile: keyFile}
+// fileStamp tells whether a file was written since. An older time counts, too:
+// a copy may keep the one of its original.
+type fileStamp struct {
+	modified time.Time
+	size     int64
+}
+
+// lookAgain is how often, at most, the files are looked at.
+const lookAgain = time.Second
+
+func loadCertificate(certFile, keyFile string, log *slog.Logger) (*certificate, error) {
+	c := &certificate{certFile: certFile, keyFile: keyFile, log: log}
+	c.seen = c.stamps()
 	if err := c.reload(); err != nil {
 		return nil, err
 	}
@@ -83,31 +96,41 @@ func (c *certificate) config() *tls.Config {
 func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if now := time.Now(); now.Sub(c.checked) > time.Second {
-		c.checked = now
-		if c.newest().After(c.changed) {
-			_ = c.reload() // half-written: the old pair serves until the next look
-		}
+	now := time.Now()
+	if now.Sub(c.checked) < lookAgain {
+		return c.pair, nil
+	}
+	c.checked = now
+	stamps := c.stamps()
+	if stamps == c.seen {
+		return c.pair, nil
+	}
+	c.seen = stamps // before reading: what is written meanwhile is seen next time
+	switch err := c.reload(); {
+	case c.log == nil:
+	case err != nil:
+		// Between the writing of one file and the other this is usual.
+		c.log.Warn("certificate not read again; the one before stays in use", "err", err)
+	default:
+		c.log.Info("certificate read again", "file", c.certFile)
 	}
 	return c.pair, nil
 }
 
-func (c *certificate) newest() time.Time {
-	var t time.Time
-	for _, f := range []string{c.certFile, c.keyFile} {
-		if info, err := os.Stat(f); err == nil && info.ModTime().After(t) {
-			t = info.ModTime()
+func (c *certificate) stamps() (s [2]fileStamp) {
+	for i, f := range []string{c.certFile, c.keyFile} {
+		if info, err := os.Stat(f); err == nil {
+			s[i] = fileStamp{info.ModTime(), info.Size()}
 		}
 	}
-	return t
+	return s
 }
 
 func (c *certificate) reload() error {
-	changed := c.newest()
 	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
 	if err != nil {
 		return fmt.Errorf("read %s and %s: %w", c.certFile, c.keyFile, err)
 	}
-	c.pair, c.changed = &pair, changed
+	c.pair = &pair
 	return nil
 }

@@ -147,7 +147,7 @@ func run(ctx context.Context, cfg Config, o runOptions) error {
 		return err
 	}
 	defer closeAll(httpListeners)
-	mqttListeners, err := listenMQTT(cfg.MQTT)
+	mqttListeners, err := listenMQTT(cfg.MQTT, log)
 	if err != nil {
 		return err
 	}
@@ -255,7 +255,7 @@ func run(ctx context.Context, cfg Config, o runOptions) error {
 	}
 	scheme := "http"
 	if cfg.HTTP.Cert != "" {
-		cert, err := loadCertificate(cfg.HTTP.Cert, cfg.HTTP.Key)
+		cert, err := loadCertificate(cfg.HTTP.Cert, cfg.HTTP.Key, log)
 		if err != nil {
 			return fmt.Errorf("http.cert: %w", err)
 		}
@@ -323,12 +323,12 @@ func firstAdmin(ctx context.Context, control *access.Control, password string, o
 }
 
 // listenMQTT opens the plain and, where asked, the TLS listeners; the plain ones come first.
-func listenMQTT(c MQTTConfig) ([]net.Listener, error) {
+func listenMQTT(c MQTTConfig, log *slog.Logger) ([]net.Listener, error) {
 	plain, err := listen("mqtt.addr", c.Addr)
 	if err != nil || c.TLSAddr == "" {
 		return plain, err
 	}
-	cert, err := loadCertificate(c.Cert, c.Key)
+	cert, err := loadCertificate(c.Cert, c.Key, log)
 	if err != nil {
 		closeAll(plain)
 		return nil, fmt.Errorf("mqtt.cert: %w", err)
