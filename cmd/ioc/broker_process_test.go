@@ -15,6 +15,7 @@ import (
 
 	"cuulong/cmd/fieldsim/field"
 	"cuulong/devices"
+	"cuulong/telemetry/influx/influxtest"
 )
 
 // restart lets mosquitto write its store; killed outright it would lose what
@@ -80,8 +81,9 @@ type pair struct {
 	logins []field.Login
 }
 
-// newPair gives each of the two the devices and a configuration.
-func newPair(t *testing.T, share string) *pair {
+// newPair gives each of the two the devices and a configuration; more are
+// further lines of it.
+func newPair(t *testing.T, share string, more ...string) *pair {
 	t.Helper()
 	const connections = 8
 	names := make([]string, connections)
@@ -93,8 +95,10 @@ func newPair(t *testing.T, share string) *pair {
 	pr.broker = startMosquitto(t, names...)
 	t.Setenv("TEST_BROKER_PASSWORD", brokerPassword)
 	external := fmt.Sprintf("  external: {url: \"mqtts://%s\", username: ioc, password_env: TEST_BROKER_PASSWORD, ca: %q, share: %q}", pr.broker.tls, pr.broker.ca, share)
+	alarms := "alerts: {enabled: true}"
 	for i := range pr.ioc {
-		pr.ioc[i] = startProcess(t, filepath.Join(t.TempDir(), "data"), external)
+		pr.ioc[i] = startProcess(t, filepath.Join(t.TempDir(), "data"), append([]string{external, alarms}, more...)...)
+		alarms = "alerts: {enabled: false}" // one of them judges
 		loadLogins(t, login(t, pr.ioc[i].Addrs.HTTP[0]), connections)
 	}
 	pr.subscribed()
@@ -249,6 +253,37 @@ func TestProcessTwoBehindABrokerThatRestarts(t *testing.T) {
 	var both int
 	if v := pr.holds(ledger, union(stores, &both)); int64(both) != v.Stored {
 		t.Errorf("%d stored, %d at both", v.Stored, both)
+	}
+	pr.stop()
+}
+
+// As above, and both feed one InfluxDB, which is killed and started again, too:
+// asked through either of them, it holds what the broker acknowledged, once.
+func TestProcessTwoShareOneBrokerAndOneInfluxDB(t *testing.T) {
+	server := influxtest.Start(t, "127.0.0.1", nil)
+	t.Setenv("IOC_TEST_INFLUX_TOKEN", influxtest.Token)
+	pr := newPair(t, "tinh", fmt.Sprintf("store: {engine: influx, influx: {url: %q, token_env: IOC_TEST_INFLUX_TOKEN, bucket: %q}}",
+		server.URL, server.Create(t, "ioc")))
+	ledger := pr.load(8000, func() {
+		pause()
+		server.Kill()
+		pr.ioc[0].kill()
+		pause()
+		pr.ioc[0].start()
+		server.Start(t)
+		pause()
+		pr.ioc[1].kill()
+		pause()
+		pr.ioc[1].start()
+	})
+	for _, p := range pr.ioc {
+		c := login(t, p.Addrs.HTTP[0])
+		eventually(t, "its log is forwarded", func() bool {
+			return counter(t, c, "ioc_mqtt_external_unacked") == 0 && counter(t, c, "ioc_forward_lag_records") == 0
+		})
+	}
+	for _, stored := range pr.stores() {
+		pr.holds(ledger, stored)
 	}
 	pr.stop()
 }
