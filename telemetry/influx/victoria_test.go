@@ -6,55 +6,16 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"net"
 	"net/http"
-	"os/exec"
-	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	"cuulong/devices"
 	"cuulong/telemetry"
+	"cuulong/telemetry/influx/influxtest"
 	"cuulong/telemetry/storetest"
 )
-
-// victoria starts a real VictoriaMetrics and returns its address; it ends with the test.
-func victoria(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command("victoria-metrics", "-storageDataPath="+filepath.Join(t.TempDir(), "vm"), "-httpListenAddr="+addr, "-retentionPeriod=100y", "-loggerLevel=ERROR", "-memory.allowedBytes=64MB")
-	var said strings.Builder
-	cmd.Stdout, cmd.Stderr = &said, &said
-	if err := cmd.Start(); err != nil {
-		t.Fatalf("%v (make deps installs it)", err)
-	}
-	done := make(chan struct{})
-	go func() { defer close(done); _ = cmd.Wait() }()
-	t.Cleanup(func() { _ = cmd.Process.Kill(); <-done })
-	waitFor(t, func() bool {
-		select {
-		case <-done:
-			t.Fatalf("victoria-metrics ended: %s", said.String())
-		default:
-		}
-		resp, err := perRequest.Get("http://" + addr + "/health")
-		if err != nil {
-			return false
-		}
-		_ = resp.Body.Close()
-		return resp.StatusCode == http.StatusOK
-	}, "no answer of %s", func() string { return addr })
-	return "http://" + addr
-}
 
 // perRequest asks once a connection.
 var perRequest = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 20 * time.Second}
@@ -75,7 +36,7 @@ func get(t *testing.T, url string) io.ReadCloser {
 // TestVictoriaMetrics: the same writer fills a database that speaks line protocol
 // and is not InfluxDB; what it exports is what was written, to the bit.
 func TestVictoriaMetrics(t *testing.T) {
-	url := victoria(t)
+	url := influxtest.Victoria(t, t.TempDir())
 	s, err := Open(Options{URL: url, Bucket: "ioc", Logger: quiet()})
 	if err != nil {
 		t.Fatal(err)

@@ -106,6 +106,8 @@ dir = %q
 dir = %q
 wal-dir = %q
 query-log-enabled = false
+cache-snapshot-write-cold-duration = "2s"
+compact-full-write-cold-duration = "3s"
 [http]
 enabled = true
 bind-address = %q
@@ -187,6 +189,9 @@ func (s *Server) end(signal syscall.Signal) {
 
 // Pid is the process, for measuring it.
 func (s *Server) Pid() int { return s.cmd.Process.Pid }
+
+// DataDir is where its series stand, for measuring them.
+func (s *Server) DataDir() string { return filepath.Join(s.dir, "data") }
 
 // Create makes a database and returns its bucket, "db/autogen", which keeps everything.
 func (s *Server) Create(t testing.TB, db string) (bucket string) {
