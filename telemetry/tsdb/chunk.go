@@ -66,6 +66,7 @@ func (e *chunkEncoder) chunk(b []byte, midnight int64, list []sample, tests []st
 	b = binary.AppendUvarint(b, uint64(len(list)))
 	b = binary.AppendUvarint(b, uint64(list[0].at-midnight))
 	if len(list) > 1 {
+		b = binary.AppendUvarint(b, uint64(list[len(list)-1].at-list[0].at))
 		b = binary.AppendUvarint(b, uint64(step))
 	}
 	if first&timesDiffer != 0 {
@@ -256,8 +257,10 @@ func decodeChunk(b []byte, midnight int64, list []sample, tests names) ([]sample
 	}
 	mode := int(head[0] & 3)
 	at := midnight + int64(d.uvarint())
+	end := at
 	var step, delay int64
 	if count > 1 {
+		end += int64(d.uvarint())
 		step = int64(d.uvarint())
 	}
 	timesK := d.riceK(head[0]&timesDiffer != 0)
@@ -307,10 +310,26 @@ func decodeChunk(b []byte, midnight int64, list []sample, tests names) ([]sample
 			out[i].delay = int32(delay + unzigzag(r.rice(delaysK)))
 		}
 	}
-	if r.bad || !rising(out, midnight) {
+	if r.bad || at != end || !rising(out, midnight) {
 		return list[:start], errChunk
 	}
 	return list, nil
+}
+
+// chunkSpan reads the times of a chunk's first and last sample.
+func chunkSpan(b []byte, midnight int64) (first, last int64, err error) {
+	d := decoder{b: b}
+	d.take(1)
+	count := d.uvarint()
+	first = midnight + int64(d.uvarint())
+	last = first
+	if count > 1 {
+		last += int64(d.uvarint())
+	}
+	if d.bad {
+		return 0, 0, errChunk
+	}
+	return first, last, nil
 }
 
 func (d *decoder) riceK(is bool) uint {

@@ -99,7 +99,7 @@ func (s *series) compact(m day) error {
 // change commits a batch that changes chunks.
 func (s *series) change(b *pebble.Batch) error {
 	err := b.Commit(pebble.NoSync)
-	s.flushed.Add(1)
+	s.rewritten.Add(1)
 	return err
 }
 

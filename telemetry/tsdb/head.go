@@ -17,11 +17,11 @@ import (
 type head struct {
 	mu      sync.RWMutex
 	numbers map[devices.ID]map[string]uint32
-	names   []name     // by number
-	newest  []newest   // by number
-	open    [][]sample // by number, rising in time: what came since the last freeze
-	frozen  [][]sample // by number: what is being written as chunks; nil when nothing is
-	count   int        // samples in open
+	names   []name    // by number
+	newest  []newest  // by number
+	open    []stretch // by number: what came since the last freeze
+	frozen  []stretch // by number: what is being written as chunks; nil when nothing is
+	count   int       // samples in open
 	tests   testTable
 }
 
@@ -30,6 +30,13 @@ type head struct {
 type name struct {
 	device devices.ID
 	metric string
+}
+
+// stretch is what waits of a series. What is late stands apart, so that a backlog
+// behind newer values does not move them for each of its own. Both lists rise in
+// time, and no time is in both.
+type stretch struct {
+	samples, late []sample
 }
 
 // newest is a datastream's newest observation, whole.
@@ -77,7 +84,7 @@ func (h *head) put(n uint32, of name) {
 	for uint32(len(h.names)) <= n {
 		h.names = append(h.names, name{})
 		h.newest = append(h.newest, newest{})
-		h.open = append(h.open, nil)
+		h.open = append(h.open, stretch{})
 	}
 	h.names[n] = of
 	m := h.numbers[of.device]
@@ -115,9 +122,9 @@ func (h *head) add(obs []telemetry.Observation) {
 			numbers = h.numbers[o.Device]
 		}
 		test := h.tests.of(o.Test)
-		before := len(h.open[n])
-		h.open[n] = insert(h.open[n], sample{at: o.At, value: o.Value, delay: wholeSeconds(o.Seen - o.At), flag: o.Flag, test: test})
-		h.count += len(h.open[n]) - before
+		if h.open[n].put(sample{at: o.At, value: o.Value, delay: wholeSeconds(o.Seen - o.At), flag: o.Flag, test: test}) {
+			h.count++
+		}
 		if w := &h.newest[n]; w.flag == 0 || o.At >= w.at {
 			*w = newest{o.At, o.Seen, o.Value, o.Flag, test}
 		}
@@ -128,19 +135,58 @@ func wholeSeconds(ms int64) int32 {
 	return int32(max(min(floorDiv(ms, 1000), 1<<31-1), -1<<31))
 }
 
-// insert puts a sample where its time belongs, in place of one of the same
-// time. What comes in order, nearly all, is appended.
-func insert(list []sample, s sample) []sample {
-	n := len(list)
-	if n == 0 || list[n-1].at < s.at {
-		return append(list, s)
+// put takes a sample in, in place of one of the same time; fresh tells that there
+// was none. What comes in order, nearly all, is appended.
+func (s *stretch) put(v sample) (fresh bool) {
+	if n := len(s.samples); n == 0 || s.samples[n-1].at < v.at {
+		s.samples = append(s.samples, v)
+		return true
 	}
-	i := sort.Search(n, func(i int) bool { return list[i].at >= s.at })
-	if list[i].at == s.at {
-		list[i] = s
-		return list
+	if old := find(s.samples, v.at); old != nil {
+		*old = v
+		return false
 	}
-	return slices.Insert(list, i, s)
+	if n := len(s.late); n == 0 || s.late[n-1].at < v.at {
+		s.late = append(s.late, v)
+		return true
+	}
+	i := sort.Search(len(s.late), func(i int) bool { return s.late[i].at >= v.at })
+	if s.late[i].at == v.at {
+		s.late[i] = v
+		return false
+	}
+	s.late = slices.Insert(s.late, i, v)
+	return true
+}
+
+// at finds the sample of a time; nil where there is none.
+func (s *stretch) at(at int64) *sample {
+	if v := find(s.samples, at); v != nil {
+		return v
+	}
+	return find(s.late, at)
+}
+
+// all is what waits, rising in time.
+func (s *stretch) all() []sample {
+	if len(s.late) == 0 {
+		return s.samples
+	}
+	return merged(slices.Concat(s.late, s.samples))
+}
+
+func (s *stretch) len() int { return len(s.samples) + len(s.late) }
+
+// find looks for a time in samples that rise.
+func find(list []sample, at int64) *sample {
+	if n := len(list); n == 0 || at < list[0].at || at > list[n-1].at {
+		return nil
+	}
+	i := sort.Search(len(list), func(i int) bool { return list[i].at >= at })
+	if list[i].at != at {
+		return nil
+	}
+	return &list[i]
 }
 
 // between is the part of a list within two times, from inclusive, to exclusive.
@@ -155,11 +201,11 @@ func (h *head) samples(n uint32, from, to int64) []sample {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	var out []sample
-	if int(n) < len(h.frozen) {
-		out = append(out, between(h.frozen[n], from, to)...)
-	}
-	if int(n) < len(h.open) {
-		out = append(out, between(h.open[n], from, to)...)
+	for _, side := range [][]stretch{h.frozen, h.open} {
+		if int(n) < len(side) {
+			out = append(out, between(side[n].late, from, to)...)
+			out = append(out, between(side[n].samples, from, to)...)
+		}
 	}
 	return merged(out)
 }
@@ -168,16 +214,11 @@ func (h *head) samples(n uint32, from, to int64) []sample {
 func (h *head) at(n uint32, at int64) (sample, bool) {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	for _, side := range [][][]sample{h.open, h.frozen} {
-		if int(n) >= len(side) {
-			continue
-		}
-		list := side[n]
-		if k := len(list); k == 0 || at < list[0].at || at > list[k-1].at {
-			continue
-		}
-		if found := between(list, at, at+1); len(found) > 0 {
-			return found[0], true
+	for _, side := range [][]stretch{h.open, h.frozen} {
+		if int(n) < len(side) {
+			if v := side[n].at(at); v != nil {
+				return *v, true
+			}
 		}
 	}
 	return sample{}, false
@@ -221,7 +262,7 @@ func (h *head) freeze() bool {
 		return false
 	}
 	h.frozen = h.open
-	h.open = make([][]sample, len(h.names))
+	h.open = make([]stretch, len(h.names))
 	h.count = 0
 	return true
 }
@@ -231,10 +272,11 @@ func (h *head) thaw(written bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if !written {
-		for n, list := range h.frozen {
-			if len(list) > 0 {
-				h.open[n] = merged(append(list, h.open[n]...))
-				h.count += len(list)
+		for n := range h.frozen {
+			if h.frozen[n].len() > 0 {
+				back := merged(slices.Concat(h.frozen[n].all(), h.open[n].all())) // of one time the newer
+				h.count += len(back) - h.open[n].len()
+				h.open[n] = stretch{samples: back}
 			}
 		}
 	}

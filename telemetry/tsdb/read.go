@@ -3,7 +3,6 @@ package tsdb
 import (
 	"context"
 	"errors"
-	"slices"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -126,26 +125,56 @@ func (s *series) points(ctx context.Context, n uint32, from, to int64, yield fun
 func (s *series) at(ctx context.Context, n uint32, at int64) (p telemetry.Point, ok bool, err error) {
 	v, ok := s.head.at(n, at)
 	if !ok {
-		list, err := s.found.day(ctx, s, n, dayOf(at))
-		if err != nil {
-			return p, false, err
-		}
-		found := between(list, at, at+1)
-		if len(found) == 0 {
-			return p, false, nil
-		}
-		v = found[0]
+		v, ok, err = s.inChunks(ctx, n, at)
 	}
-	return telemetry.Point{At: v.at, Value: v.value, Flag: v.flag}, true, nil
+	return telemetry.Point{At: v.at, Value: v.value, Flag: v.flag}, ok, err
 }
 
-// dayCache keeps the days that were last looked into: late values come in
-// bursts, many to a day. It holds at most maxCached samples, or one day.
-type dayCache struct {
+// inChunks looks into the chunks that span a time, the youngest first.
+func (s *series) inChunks(ctx context.Context, n uint32, at int64) (v sample, ok bool, err error) {
+	day := dayOf(at)
+	version := s.rewritten.Load() // before the chunks are read
+	it, err := s.db.NewIterWithContext(ctx, &pebble.IterOptions{LowerBound: dayKey(nil, keyChunk, n, day), UpperBound: dayKey(nil, keyChunk, n, day+1)})
+	if err != nil {
+		return v, false, err
+	}
+	defer func() { err = errors.Join(err, it.Close()) }()
+	for more := it.Last(); more; more = it.Prev() {
+		b, err := it.ValueAndErr()
+		if err != nil {
+			return v, false, err
+		}
+		first, last, err := chunkSpan(b, midnightOf(day))
+		if err != nil {
+			return v, false, err
+		}
+		if len(it.Key()) != chunkKeySize || at < first || at > last {
+			continue
+		}
+		list, err := s.decoded.chunk(chunkRef{n, day, keyGeneration(it.Key())}, version, b)
+		if err != nil {
+			return v, false, err
+		}
+		if found := find(list, at); found != nil {
+			return *found, true, nil
+		}
+	}
+	return v, false, it.Error()
+}
+
+// chunkCache keeps the chunks that were last looked into: late values come in
+// bursts, many to a chunk. It holds at most maxCached samples and one chunk more.
+type chunkCache struct {
 	mu      sync.Mutex
-	version uint64           // guarded by mu; the series' flushed
-	days    map[day][]sample // guarded by mu
-	held    int              // guarded by mu; samples
+	version uint64                // guarded by mu; the series' rewritten
+	chunks  map[chunkRef][]sample // guarded by mu
+	held    int                   // guarded by mu; samples
+}
+
+type chunkRef struct {
+	n          uint32
+	day        int32
+	generation uint64
 }
 
 type day struct {
@@ -155,26 +184,30 @@ type day struct {
 
 const maxCached = 1 << 20
 
-// day is what the chunks of a series hold of a day.
-func (c *dayCache) day(ctx context.Context, s *series, n uint32, d int32) ([]sample, error) {
+// chunk decodes a chunk, unless it has it. Chunks change only when they are rewritten, which version tells.
+func (c *chunkCache) chunk(of chunkRef, version uint64, b []byte) ([]sample, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	version := s.flushed.Load()
-	if list, ok := c.days[day{n, d}]; ok && c.version == version {
-		return list, nil
+	if c.version == version {
+		if list, ok := c.chunks[of]; ok {
+			return list, nil
+		}
 	}
-	r, err := s.read(ctx, n, midnightOf(d), midnightOf(d)+dayMillis)
+	list, err := decodeChunk(b, midnightOf(of.day), nil, nil)
 	if err != nil {
 		return nil, err
 	}
-	list, err := r.samples(d)
-	if err = errors.Join(err, r.close()); err != nil {
-		return nil, err
+	if c.chunks == nil || c.version != version {
+		c.chunks, c.held, c.version = map[chunkRef][]sample{}, 0, version
 	}
-	if c.days == nil || c.version != version || c.held+len(list) > maxCached {
-		c.days, c.held, c.version = map[day][]sample{}, 0, version
+	for old, gone := range c.chunks { // any will do: what is needed again comes again
+		if c.held+len(list) <= maxCached {
+			break
+		}
+		c.held -= len(gone)
+		delete(c.chunks, old)
 	}
-	c.days[day{n, d}] = slices.Clip(list)
+	c.chunks[of] = list
 	c.held += len(list)
 	return list, nil
 }

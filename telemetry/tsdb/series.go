@@ -30,8 +30,8 @@ type series struct {
 	write      sync.Mutex
 	generation uint64        // guarded by write; of the newest chunks
 	encoder    chunkEncoder  // guarded by write
-	flushed    atomic.Uint64 // rises with each change of the chunks
-	found      dayCache
+	rewritten  atomic.Uint64 // rises with each change of chunks that were written
+	decoded    chunkCache
 }
 
 // Sizes that suit a machine which also relays video. Pebble takes memtables out
@@ -187,7 +187,6 @@ func (s *series) flush() error {
 		return nil
 	}
 	err := s.writeFrozen(seq)
-	s.flushed.Add(1) // before the head lets go: who finds nothing there reads the chunks anew
 	s.thaw(err == nil)
 	if err == nil {
 		_, err = s.db.AsyncFlush() // to the disk, so that a restart need not refill it
@@ -204,7 +203,8 @@ func (s *series) writeFrozen(seq uint64) error {
 	s.mu.RLock()
 	frozen, tests := s.frozen, s.tests.list
 	s.mu.RUnlock()
-	for n, list := range frozen {
+	for n := range frozen {
+		list := frozen[n].all()
 		if len(list) == 0 {
 			continue
 		}
