@@ -123,7 +123,7 @@ func pahoClient(t testing.TB, addr, user, password string) paho.Client {
 func benchPile(t *testing.T) {
 	server := influxtest.Start(t, "127.0.0.1", nil)
 	server.Create(t, "pile")
-	broker := startMosquitto(t)
+	broker := openMosquitto(t)
 	var stored atomic.Int64
 	subscriber(t, broker, server, &stored)
 	p := startProcess(t, filepath.Join(t.TempDir(), "data"))
@@ -165,8 +165,8 @@ func benchPile(t *testing.T) {
 	}
 }
 
-// startMosquitto starts one that lets everybody in and drops nothing.
-func startMosquitto(t *testing.T) (addr string) {
+// openMosquitto starts one that lets everybody in and drops nothing.
+func openMosquitto(t *testing.T) (addr string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
