@@ -368,6 +368,22 @@ func TestExternalTLS(t *testing.T) {
 	h.done(nil)
 }
 
+func TestExternalOverIPv6(t *testing.T) {
+	l, err := net.Listen("tcp", "[::1]:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := l.Addr().String()
+	l.Close()
+	_, port, _ := net.SplitHostPort(addr)
+	a := newAuthority(t)
+	cert, key := a.server("::1")
+	newMosquitto(t, "allow_anonymous true", "listener "+port+" ::1", "certfile "+cert, "keyfile "+key)
+	o := externalOptions("mqtts://" + addr)
+	o.CAFile = a.file
+	newOutside(t, o).subscribed()
+}
+
 func TestExternalShared(t *testing.T) {
 	m := newMosquitto(t)
 	var all sync.Map
