@@ -535,9 +535,13 @@ func TestExternalCloseDrains(t *testing.T) {
 
 func TestExternalCloseGivesUp(t *testing.T) {
 	m := newMosquitto(t)
-	x := newOutside(t, externalOptions("mqtt://"+m.addr))
+	o := externalOptions("mqtt://" + m.addr)
+	o.MaxUnackedCount = 1
+	x := newOutside(t, o)
 	x.subscribed()
-	tells(t, m.addr, "devices/st/telemetry", "1")
+	for i := range 20 { // all but the first wait at the bound
+		tells(t, m.addr, "devices/st/telemetry", fmt.Sprint(i))
+	}
 	h := x.inbox.next(t)
 	x.abandon()
 	h.done(nil) // too late, and harmless
