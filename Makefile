@@ -42,13 +42,13 @@ test: deps build
 	go test -tags process -timeout 15m -run 'Process' -v ./cmd/ioc
 	cd $(WEB) && npm run --silent e2e
 
-# What takes longer: fuzzing by the minute, many seeds, thousands of connections.
+# What takes longer: fuzzing by the minute, many seeds, thousands of connections, power cuts.
 FUZZTIME ?= 60s
 SEEDS    ?= 50
 test-long: deps build
 	.ci/fuzz $(FUZZTIME)
 	PROCESS_SEEDS=$(SEEDS) go test -tags process -timeout 120m -run 'Process' -v ./cmd/ioc
-	go test -tags long -timeout 60m -run 'Long' -v ./cmd/ioc
+	go test -tags long -timeout 60m -run 'Long' -v ./cmd/ioc ./telemetry/tsdb
 
 bench: deps build
 	go test -tags bench -timeout 30m -run 'Bench' -v ./cmd/ioc

@@ -1,7 +1,9 @@
 package tsdb
 
 import (
+	"fmt"
 	"log/slog"
+	"os"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -10,7 +12,13 @@ import (
 	"cuulong/telemetry/storetest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(appendIn); dir != "" { // the process whose power is cut
+		fmt.Fprintln(os.Stderr, appendUntilKilled(dir))
+		os.Exit(1)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
