@@ -107,7 +107,9 @@ func TestProcessKilledServerRaisesEveryAlarmOnce(t *testing.T) {
 // raising, and -1 for each return.
 func (c *client) transitions(subject string) (out []float64) {
 	c.t.Helper()
-	var alarms struct{ Items []struct{ ID, Subject string } }
+	var alarms struct {
+		Items []struct{ ID, Subject string }
+	}
 	c.must(http.MethodGet, "/api/v1/alarms?limit=1000", nil, http.StatusOK, &alarms)
 	for _, a := range alarms.Items {
 		if a.Subject != subject {

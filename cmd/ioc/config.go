@@ -10,6 +10,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"cuulong/devices/mqtt"
 )
@@ -34,6 +35,9 @@ type Config struct {
 	influxToken string
 	// brokerPassword is what the variable named mqtt.external.password_env holds.
 	brokerPassword string
+	// outdated are certificates that clients will refuse. A server starts all the
+	// same: browsers and devices are better told so by their own than met by nobody.
+	outdated []error
 	// warnings are said once at start: keys that are read but do nothing yet.
 	warnings []string
 }
@@ -217,8 +221,16 @@ func (c *Config) faults(demo bool) []error {
 		if cert == "" {
 			return
 		}
-		if _, err := loadCertificate(cert, file, nil); err != nil {
+		pair, err := loadCertificate(cert, file, nil)
+		if err != nil {
 			bad(key, "%v", err)
+			return
+		}
+		note, err := pair.validity(time.Now())
+		if err != nil {
+			c.outdated = append(c.outdated, fmt.Errorf("%s: %w", key, err))
+		} else if note != "" {
+			c.warnings = append(c.warnings, key+": "+note)
 		}
 	}
 	if c.DataDir == "" && !demo {

@@ -88,6 +88,9 @@ func (c checkCmd) Run() error {
 	for _, w := range cfg.warnings {
 		fmt.Println("note:", w)
 	}
+	if err := errors.Join(cfg.outdated...); err != nil {
+		return err
+	}
 	fmt.Printf("%s: nothing wrong\n", c.File)
 	return nil
 }

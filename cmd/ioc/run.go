@@ -55,6 +55,9 @@ func run(ctx context.Context, cfg Config, o runOptions) error {
 	for _, w := range cfg.warnings {
 		log.Warn(w)
 	}
+	for _, err := range cfg.outdated {
+		log.Error("certificate", "err", err)
+	}
 
 	// What it stands on.
 	dir, err := openDataDir(cfg.DataDir)
