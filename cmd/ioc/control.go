@@ -248,6 +248,9 @@ func askServer(ctx context.Context, dir, route string, ask any, read func(io.Rea
 	if errors.Is(err, fs.ErrPermission) {
 		return fmt.Errorf("%w: run it as the user that the server runs as", err)
 	}
+	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
+		return errors.New("the server ended before it answered")
+	}
 	if err != nil {
 		return fmt.Errorf("ask the running server: %w", err)
 	}
