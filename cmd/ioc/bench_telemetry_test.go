@@ -204,12 +204,12 @@ func openMosquitto(t *testing.T) (addr string) {
 func subscriber(t *testing.T, broker string, server *influxtest.Server, stored *atomic.Int64) {
 	t.Helper()
 	client := pahoClient(t, broker, "pile", "")
-	t.Cleanup(func() { client.Disconnect(100) })
 	type batch struct {
 		text []byte
 		n    int64
 	}
 	messages := make(chan batch, 1000)
+	t.Cleanup(func() { client.Disconnect(100); close(messages) })
 	go func() {
 		var b batch
 		flush := func() {
