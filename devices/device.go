@@ -41,19 +41,22 @@ type Expected struct {
 // Device is one registered device. What a Registry hands out is shared: the
 // pointers, slices and maps in it must not be changed.
 type Device struct {
-	ID          ID             `json:"id"`
-	Name        string         `json:"name"`
-	Kind        Kind           `json:"kind"`
-	Position    *geo.Point     `json:"position,omitempty"`
-	Parent      ID             `json:"parent,omitempty"` // its gateway
-	Agency      string         `json:"agency,omitempty"`
-	Tags        []string       `json:"tags,omitempty"`
-	Public      bool           `json:"public,omitempty"`
-	Maintenance bool           `json:"maintenance,omitempty"`
-	Metrics     []Expected     `json:"metrics,omitempty"`
-	Created     time.Time      `json:"created"`
-	Chainage    *geo.Chainage  `json:"chainage,omitempty"`   // snapped, not posted
-	Attributes  map[string]any `json:"attributes,omitempty"` // last told by the device
+	ID          ID         `json:"id"`
+	Name        string     `json:"name"`
+	Kind        Kind       `json:"kind"`
+	Position    *geo.Point `json:"position,omitempty"`
+	Parent      ID         `json:"parent,omitempty"` // its gateway
+	Agency      string     `json:"agency,omitempty"`
+	Tags        []string   `json:"tags,omitempty"`
+	Public      bool       `json:"public,omitempty"`
+	Maintenance bool       `json:"maintenance,omitempty"`
+	Metrics     []Expected `json:"metrics,omitempty"`
+	Created     time.Time  `json:"created"`
+
+	Quality    map[string]Limits `json:"quality,omitempty"`    // QARTOD tests, by metric
+	Derive     map[string]string `json:"derive,omitempty"`     // by derived metric: FromEC25 or FromEC
+	Chainage   *geo.Chainage     `json:"chainage,omitempty"`   // snapped, not posted
+	Attributes map[string]any    `json:"attributes,omitempty"` // last told by the device
 }
 
 // unpromised is the interval of a device that promised no metric.

@@ -36,7 +36,7 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	return err
 }
 
-const columns = `id, name, kind, lon, lat, parent, agency, public, maintenance, tags, metrics, attributes, created, secret`
+const columns = `id, name, kind, lon, lat, parent, agency, public, maintenance, tags, metrics, quality, derive, attributes, created, secret`
 
 // load reads all records, by id.
 func load(ctx context.Context, db *sql.DB) ([]*record, error) {
@@ -53,10 +53,11 @@ func load(ctx context.Context, db *sql.DB) ([]*record, error) {
 			parent                    sql.NullString
 			public, maintenance, made int64
 			tags, metrics, attributes string
+			quality, derive           string
 			secret                    string
 		)
 		if err := rows.Scan(&d.ID, &d.Name, &d.Kind, &lon, &lat, &parent, &d.Agency, &public, &maintenance,
-			&tags, &metrics, &attributes, &made, &secret); err != nil {
+			&tags, &metrics, &quality, &derive, &attributes, &made, &secret); err != nil {
 			return nil, err
 		}
 		if lon.Valid && lat.Valid {
@@ -68,7 +69,7 @@ func load(ctx context.Context, db *sql.DB) ([]*record, error) {
 		for _, column := range []struct {
 			text string
 			into any
-		}{{tags, &d.Tags}, {metrics, &d.Metrics}, {attributes, &d.Attributes}} {
+		}{{tags, &d.Tags}, {metrics, &d.Metrics}, {quality, &d.Quality}, {derive, &d.Derive}, {attributes, &d.Attributes}} {
 			if err := json.Unmarshal([]byte(column.text), column.into); err != nil {
 				return nil, fmt.Errorf("device %s: %w", d.ID, err)
 			}
@@ -83,7 +84,7 @@ func load(ctx context.Context, db *sql.DB) ([]*record, error) {
 	return all, rows.Err()
 }
 
-// fields are the values of columns from name to metrics, in their order.
+// fields are the values of columns from name to derive, in their order.
 func fields(d *Device) []any {
 	var lon, lat, parent any
 	if d.Position != nil {
@@ -93,7 +94,7 @@ func fields(d *Device) []any {
 		parent = string(d.Parent)
 	}
 	return []any{d.Name, string(d.Kind), lon, lat, parent, d.Agency, bit(d.Public), bit(d.Maintenance),
-		text(d.Tags), text(d.Metrics)}
+		text(d.Tags), text(d.Metrics), text(d.Quality), text(d.Derive)}
 }
 
 func bit(b bool) int64 {

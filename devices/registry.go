@@ -103,7 +103,7 @@ func (r *Registry) create(ctx context.Context, d *Device) (*Device, string, erro
 	rec.secret = sha256.Sum256([]byte(password))
 	args := append([]any{string(d.ID)}, fields(d)...)
 	args = append(args, "{}", d.Created.UnixMilli(), hex.EncodeToString(rec.secret[:]))
-	_, err := r.db.ExecContext(ctx, `INSERT INTO devices (`+columns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`, args...)
+	_, err := r.db.ExecContext(ctx, `INSERT INTO devices (`+columns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`, args...)
 	if err != nil {
 		return nil, "", fmt.Errorf("create device %s: %w", d.ID, err)
 	}
@@ -143,7 +143,7 @@ func (r *Registry) update(ctx context.Context, d *Device) (*Device, error) {
 		return nil, FieldErrors{{Field: "kind", Why: "must stay gateway while other devices name it as parent"}}
 	}
 	_, err := r.db.ExecContext(ctx, `UPDATE devices SET name = $2, kind = $3, lon = $4, lat = $5, parent = $6, agency = $7,
-		public = $8, maintenance = $9, tags = $10, metrics = $11 WHERE id = $1`, append([]any{string(d.ID)}, fields(d)...)...)
+		public = $8, maintenance = $9, tags = $10, metrics = $11, quality = $12, derive = $13 WHERE id = $1`, append([]any{string(d.ID)}, fields(d)...)...)
 	if err != nil {
 		return nil, fmt.Errorf("update device %s: %w", d.ID, err)
 	}

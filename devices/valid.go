@@ -98,7 +98,7 @@ func check(d *Device) FieldErrors {
 			}
 		}
 	}
-	return append(faults, checkMetrics(d.Metrics)...)
+	return append(append(append(faults, checkMetrics(d.Metrics)...), checkLimits(d.Quality)...), checkDerive(d.Derive)...)
 }
 
 func checkMetrics(metrics []Expected) (faults FieldErrors) {

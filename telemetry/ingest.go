@@ -28,7 +28,8 @@ type Options struct {
 	Logger        *slog.Logger
 	Metrics       prometheus.Registerer
 	Now           func() time.Time
-	MaxBatchBytes int // bound of the open batch, 4 MiB by default; Submit blocks beyond it
+	Limits        LimitsOf // QARTOD tests of datastreams; nil: the catalogue's gross range alone
+	MaxBatchBytes int      // bound of the open batch, 4 MiB by default; Submit blocks beyond it
 
 	// OnStored gets each record that the log took, in order, after fsync and
 	// before the done funcs: late values included, duplicates not, and none where
@@ -126,6 +127,7 @@ func NewIngest(o Options) *Ingest {
 		}
 	}
 	in.stage.begin(o.Latest, o.Store)
+	in.stage.quality.of = o.Limits
 	in.done.Add(2)
 	go in.commits()
 	go in.applies()
@@ -208,6 +210,9 @@ func (in *Ingest) Write(ctx context.Context, b Batch) error {
 		return ctx.Err()
 	}
 }
+
+// LimitsChanged makes the tests ask for limits again, from the next batch on.
+func (in *Ingest) LimitsChanged() { in.stage.quality.changes.Add(1) }
 
 // Err says why nothing is taken in any more; nil while it is.
 func (in *Ingest) Err() error {

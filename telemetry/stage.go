@@ -24,6 +24,8 @@ type stage struct {
 	// value comes, which in most batches never happens.
 	here map[place]float64
 
+	quality quality
+
 	device  devices.ID // the device of the last observation: mostly it is that of the next, too
 	streams *datastreams
 }
@@ -69,6 +71,7 @@ func stored(o *Observation) head {
 func (s *stage) resolve(b *batch) error {
 	s.numbers, s.duplicates, s.revised = s.numbers[:0], 0, 0
 	clear(s.here)
+	s.quality.begin()
 	s.device, s.streams = "", nil
 	kept, at := 0, 0
 	for i := range b.msgs {
@@ -104,6 +107,7 @@ func (s *stage) resolve(b *batch) error {
 // revert forgets the batch that resolve staged and the log did not take, so that
 // it is no duplicate of itself when it is sent again.
 func (s *stage) revert() {
+	s.quality.revert()
 	for _, n := range s.numbers {
 		s.heads[n] = stored(&s.latest.by[n])
 	}
@@ -167,6 +171,7 @@ func (s *stage) one(kept []Observation, n uint32, o *Observation) (keep bool, er
 			s.revised++
 		}
 	}
+	s.quality.judge(n, o, o.At <= h.at)
 	if o.At >= h.at {
 		h.at, h.value = o.At, o.Value
 	}

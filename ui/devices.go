@@ -24,6 +24,9 @@ type deviceBody struct {
 	Maintenance bool               `json:"maintenance,omitempty"`
 	Metrics     []devices.Expected `json:"metrics,omitempty"`
 
+	Quality map[string]devices.Limits `json:"quality,omitempty" doc:"QARTOD tests by metric; without it the catalogue's gross range alone"`
+	Derive  map[string]string         `json:"derive,omitempty" doc:"salinity or salinity_pss78, by PSS-78 from ec25, or from ec and water_temperature"`
+
 	Created    any `json:"created,omitempty" readOnly:"true"`
 	Chainage   any `json:"chainage,omitempty" readOnly:"true"`
 	Attributes any `json:"attributes,omitempty" readOnly:"true"`
@@ -38,7 +41,7 @@ type pointBody struct {
 
 func (b deviceBody) device() devices.Device {
 	d := devices.Device{ID: devices.ID(b.ID), Name: b.Name, Kind: devices.Kind(b.Kind), Parent: devices.ID(b.Parent),
-		Agency: b.Agency, Tags: b.Tags, Public: b.Public, Maintenance: b.Maintenance, Metrics: b.Metrics}
+		Agency: b.Agency, Tags: b.Tags, Public: b.Public, Maintenance: b.Maintenance, Metrics: b.Metrics, Quality: b.Quality, Derive: b.Derive}
 	if b.Position != nil {
 		d.Position = &geo.Point{Lon: b.Position.Lon, Lat: b.Position.Lat}
 	}
@@ -47,7 +50,7 @@ func (b deviceBody) device() devices.Device {
 
 func bodyOf(d devices.Device) deviceBody {
 	b := deviceBody{ID: string(d.ID), Name: d.Name, Kind: string(d.Kind), Parent: string(d.Parent),
-		Agency: d.Agency, Tags: d.Tags, Public: d.Public, Maintenance: d.Maintenance, Metrics: d.Metrics}
+		Agency: d.Agency, Tags: d.Tags, Public: d.Public, Maintenance: d.Maintenance, Metrics: d.Metrics, Quality: d.Quality, Derive: d.Derive}
 	if d.Position != nil {
 		b.Position = &pointBody{d.Position.Lon, d.Position.Lat}
 	}

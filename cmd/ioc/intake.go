@@ -41,6 +41,7 @@ func (in *intake) handle(m mqtt.Message, done func(error)) {
 			return
 		}
 	}
+	telemetry.Derive(&batch, in.derived)
 	// Also an empty batch goes this way, so that acknowledgements keep their order.
 	in.ingest.Submit(batch, func(err error) {
 		if errors.Is(err, telemetry.ErrSetAside) {
@@ -48,6 +49,23 @@ func (in *intake) handle(m mqtt.Message, done func(error)) {
 		}
 		done(err)
 	})
+}
+
+// derived is what is derived from a device's values.
+func (in *intake) derived(id devices.ID) map[string]string {
+	d, _ := in.registry.Get(id)
+	return d.Derive
+}
+
+// limitsOf asks a device's record for the tests of its values.
+func limitsOf(registry *devices.Registry) telemetry.LimitsOf {
+	return func(id devices.ID, metric string) *devices.Limits {
+		d, _ := registry.Get(id)
+		if l, ok := d.Quality[metric]; ok {
+			return &l
+		}
+		return nil
+	}
 }
 
 // attributes are recorded before the acknowledgement; what cannot be read is set aside.

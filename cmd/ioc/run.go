@@ -201,7 +201,8 @@ func run(ctx context.Context, cfg Config, o runOptions) error {
 	}
 	var edge *mqtt.Broker
 	ingest := telemetry.NewIngest(telemetry.Options{
-		Log: series, Store: series, Latest: latest, Logger: log, Metrics: metrics,
+		Limits: limitsOf(registry),
+		Log:    series, Store: series, Latest: latest, Logger: log, Metrics: metrics,
 		OnStored: func(r *telemetry.Record) {
 			heard(registry, r.Observations)
 			if cfg.Alerts.Enabled {
@@ -212,6 +213,7 @@ func run(ctx context.Context, cfg Config, o runOptions) error {
 		OnCommit: func() { edge.Flush() },
 	})
 	defer closing(log, "ingest", ingest.Close)
+	registry.OnChange(func(devices.Change) { ingest.LimitsChanged() })
 	space.err = func() error { return cmp.Or(ingest.Err(), series.Err()) }
 	if cfg.Alerts.Enabled {
 		running.Go(func() { space.run(late) })
