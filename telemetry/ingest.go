@@ -29,6 +29,7 @@ type Options struct {
 	Metrics       prometheus.Registerer
 	Now           func() time.Time
 	Limits        LimitsOf // QARTOD tests of datastreams; nil: the catalogue's gross range alone
+	Clocks        *Clocks  // estimates devices' clocks; nil: nobody does
 	MaxBatchBytes int      // bound of the open batch, 4 MiB by default; Submit blocks beyond it
 
 	// OnStored gets each record that the log took, in order, after fsync and
@@ -195,6 +196,9 @@ func (in *Ingest) check(b *Batch) []Observation {
 		} else {
 			good = append(good, *o)
 		}
+	}
+	if in.o.Clocks != nil {
+		in.o.Clocks.judge(good)
 	}
 	return good
 }

@@ -32,6 +32,7 @@ type deviceBody struct {
 	Attributes any `json:"attributes,omitempty" readOnly:"true"`
 	State      any `json:"state,omitempty" readOnly:"true"`
 	Heard      any `json:"heard,omitempty" readOnly:"true"`
+	Clock      any `json:"clock_offset_ms,omitempty" readOnly:"true"`
 }
 
 type pointBody struct {
@@ -62,12 +63,18 @@ type deviceView struct {
 	devices.Device
 	State devices.State `json:"state" enum:"never,online,silent,maintenance"`
 	Heard int64         `json:"heard,omitempty" doc:"when a message of it last arrived, Unix ms"`
+	Clock *int64        `json:"clock_offset_ms,omitempty" doc:"how far its clock is ahead of ours (below 0: behind, way included), from the values of the last minutes"`
 }
 
 func (s *Server) view(d devices.Device) deviceView {
 	v := deviceView{Device: d, State: s.o.Registry.State(d.ID, s.o.Now())}
 	if t, ok := s.o.Registry.LastHeard(d.ID); ok {
 		v.Heard = t.UnixMilli()
+	}
+	if s.o.Clocks != nil {
+		if ms, ok := s.o.Clocks.Offset(d.ID); ok {
+			v.Clock = &ms
+		}
 	}
 	return v
 }

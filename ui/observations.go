@@ -118,6 +118,7 @@ type selection struct {
 	every    telemetry.Every // zero: raw
 	aggs     []string
 	store    telemetry.Store
+	how      string // aggs and flags, for the cursor
 }
 
 var (
@@ -181,6 +182,9 @@ func (s *Server) selectStreams(in *observationQuery) (selection, error) {
 				sel.aggs = append(sel.aggs, a)
 			}
 		}
+	}
+	if len(in.Flag) > 0 || len(sel.aggs) > 0 {
+		sel.how = fmt.Sprint(sel.aggs, in.Flag)
 	}
 	// Judged before they are multiplied: both lists fit a request, their product may not fit memory.
 	ids, metrics := distinct(in.Device), distinct(in.Metric)
@@ -292,6 +296,7 @@ type mark struct {
 	To     int64      `json:"t"` // the query's own end and width, since they may be "now" and "auto"
 	Start  int64      `json:"s"`
 	Every  int64      `json:"e,omitempty"`
+	How    string     `json:"h,omitempty"` // aggregates and flags: other ones are another query
 }
 
 // valid: a cursor comes back from outside.
@@ -308,7 +313,7 @@ func (s *Server) observationsPage(ctx context.Context, sel selection, limit int,
 		if err == nil {
 			err = json.Unmarshal([]byte(text), &at)
 		}
-		if err != nil || !at.valid() || (at.Every > 0) != (sel.every.Millis > 0) {
+		if err != nil || !at.valid() || (at.Every > 0) != (sel.every.Millis > 0) || at.How != sel.how {
 			return out, invalid("query.cursor", "not a cursor of this query")
 		}
 		sel.from, sel.to, sel.every.Millis = at.Start, at.To, at.Every
@@ -328,7 +333,7 @@ func (s *Server) observationsPage(ctx context.Context, sel selection, limit int,
 		group := s.newSeries(sel, st)
 		err := each(ctx, sel, st, from, func(t int64, values []float64, flag telemetry.Flag) bool {
 			if rows == 0 {
-				next, _ := json.Marshal(mark{st.device, st.metric, max(t, from), sel.to, sel.from, sel.every.Millis}) // cannot fail
+				next, _ := json.Marshal(mark{st.device, st.metric, max(t, from), sel.to, sel.from, sel.every.Millis, sel.how}) // cannot fail
 				out.Next = encodeCursor(string(next))
 				return false
 			}

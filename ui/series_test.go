@@ -225,6 +225,24 @@ func TestObservations(t *testing.T) {
 	if a = get("device=a&metric=salinity&flag=3&limit=1&cursor="); len(a.Series[0].Points) != 1 || a.Next != "" {
 		t.Fatal(a)
 	}
+	passed, next := 0, ""
+	for {
+		a = get("device=a&metric=salinity&flag=1&limit=60&cursor=" + next)
+		for _, pt := range a.Series[0].Points {
+			if pt[2] != 1 {
+				t.Fatal(pt)
+			}
+			passed++
+		}
+		if a.Next == "" {
+			break
+		}
+		next = a.Next
+		p.do("GET", "/api/v1/observations?device=a&metric=salinity&limit=60&cursor="+next, "").problem(422) // another query
+	}
+	if passed != n {
+		t.Fatal(passed)
+	}
 	p.do("GET", "/api/v1/observations?device=a&metric=salinity&flag=7", "").problem(422)
 	w.observe(telemetry.Observation{Device: "a", Metric: "salinity", At: start + 3, Value: 98, Flag: telemetry.Pass},
 		telemetry.Observation{Device: "a", Metric: "salinity", At: start + 4, Value: 98, Flag: telemetry.Pass})

@@ -33,6 +33,7 @@ type Options struct {
 	Latest     *telemetry.Latest
 	Store      telemetry.Store
 	Quarantine Quarantine
+	Clocks     *telemetry.Clocks // nil: no device's clock is known
 	Alerts     *alerts.Engine
 	Cameras    *video.Cameras
 	DB         *sql.DB

@@ -43,9 +43,10 @@ func TestQualityOfAStation(t *testing.T) {
 	var d struct {
 		Quality map[string]struct{ Spike []float64 }
 		Derive  map[string]string
+		Clock   int64 `json:"clock_offset_ms"`
 	}
 	c.must(http.MethodGet, "/api/v1/devices/tram-1", nil, http.StatusOK, &d)
-	if len(d.Quality["level"].Spike) != 2 || d.Derive["salinity"] != "ec25" {
+	if len(d.Quality["level"].Spike) != 2 || d.Derive["salinity"] != "ec25" || d.Clock > -50*60_000 || d.Clock < -57*60_000 {
 		t.Errorf("%+v", d)
 	}
 	for _, bad := range []string{`{"quality":{"level":{"spike":[2,1]}}}`, `{"quality":{"Level":{}}}`, `{"quality":{"level":{"flat":{"eps":1}}}}`, `{"derive":{"ph":"ec25"}}`, `{"derive":{"salinity":"tds"}}`} {

@@ -111,7 +111,7 @@ func run(ctx context.Context, cfg Config, o runOptions) error {
 		return err
 	}
 	defer closing(log, "series elsewhere", elsewhere.close)
-	latest := telemetry.NewLatest()
+	latest, clocks := telemetry.NewLatest(), telemetry.NewClocks()
 	if err := latest.Load(ctx, series); err != nil {
 		return err
 	}
@@ -160,7 +160,7 @@ func run(ctx context.Context, cfg Config, o runOptions) error {
 		return err
 	}
 	face, err = ui.New(ui.Options{
-		Access: control, Registry: registry, Atlas: atlas, Latest: latest, Store: elsewhere.series(), Quarantine: series, Alerts: engine, Cameras: cameras,
+		Access: control, Registry: registry, Atlas: atlas, Latest: latest, Store: elsewhere.series(), Quarantine: series, Clocks: clocks, Alerts: engine, Cameras: cameras,
 		DB: db, Logger: log, Metrics: metrics, Ready: space.ready, Version: versionText(), Demo: o.demo,
 		MQTTAddr: mqttListeners[0].Addr().String(), Locale: cfg.Locale,
 	})
@@ -201,8 +201,8 @@ func run(ctx context.Context, cfg Config, o runOptions) error {
 	}
 	var edge *mqtt.Broker
 	ingest := telemetry.NewIngest(telemetry.Options{
-		Limits: limitsOf(registry),
-		Log:    series, Store: series, Latest: latest, Logger: log, Metrics: metrics,
+		Limits: limitsOf(registry), Clocks: clocks,
+		Log: series, Store: series, Latest: latest, Logger: log, Metrics: metrics,
 		OnStored: func(r *telemetry.Record) {
 			heard(registry, r.Observations)
 			if cfg.Alerts.Enabled {
