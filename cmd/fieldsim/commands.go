@@ -134,6 +134,45 @@ func (c loadCmd) logins(ctx context.Context) ([]field.Login, error) {
 	return logins, nil
 }
 
+type replayCmd struct {
+	server
+	File        string            `arg:"" help:"CSV file with a head." type:"existingfile"`
+	Broker      string            `default:"127.0.0.1:1883" help:"MQTT broker, host:port."`
+	Device      string            `default:"replay" help:"Id of the station that speaks; registered where it is new."`
+	Credentials string            `default:"fieldsim-credentials.json" help:"Credentials file." type:"path"`
+	Time        string            `help:"Column of the time; default: t, ts, time, timestamp, DateTimeStamp, ..." placeholder:"COLUMN"`
+	Map         map[string]string `help:"Metric of a column, such as Temp=water_temperature; may be repeated. Default: as estuary stations call them." placeholder:"COLUMN=METRIC"`
+	Offset      time.Duration     `name:"utc-offset" help:"Of times that tell none, such as 7h."`
+	Shift       bool              `help:"Move all times so that the last is now."`
+	Speed       float64           `default:"0" help:"Times as fast as it was; 0 is as fast as it is acknowledged."`
+}
+
+func (c replayCmd) Run(ctx context.Context) error {
+	api, err := c.open()
+	if err != nil {
+		return err
+	}
+	id, err := devices.ParseID(c.Device)
+	if err != nil {
+		return err
+	}
+	station := devices.Device{ID: id, Name: c.Device, Kind: devices.Station}
+	logins, err := api.Register(ctx, []devices.Device{station}, c.Credentials, true)
+	if err != nil {
+		return err
+	}
+	file, err := os.Open(c.File)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	r, err := field.Replay(ctx, file, field.ReplayOptions{
+		Broker: c.Broker, Login: logins[id], Time: c.Time, Map: c.Map, Zone: time.FixedZone("", int(c.Offset.Seconds())), Shift: c.Shift, Speed: c.Speed,
+		Bad: func(line int, why string) { fmt.Fprintf(os.Stderr, "%s:%d: %s\n", c.File, line, why) },
+	})
+	return errors.Join(err, printJSON(r))
+}
+
 type auditCmd struct {
 	server
 	Ledger string `required:"" help:"Folder that a load has written." type:"existingdir"`

@@ -14,6 +14,7 @@ import (
 type commands struct {
 	Province provinceCmd `cmd:"" help:"Register a simulated province over the HTTP API and speak for it until interrupted."`
 	Load     loadCmd     `cmd:"" help:"Publish as many observations as asked for and measure their acknowledgement."`
+	Replay   replayCmd   `cmd:"" help:"Tell a CSV file of a station again."`
 	Audit    auditCmd    `cmd:"" help:"Hold what a store holds against a load's ledger: acknowledged within stored within sent, equal values, none twice."`
 	Cameras  camerasCmd  `cmd:"" help:"Serve simulated cameras over RTSP until interrupted."`
 	Viewers  viewersCmd  `cmd:"" help:"Look at a camera over the live socket, many at once, and print what was seen as a line of JSON."`
