@@ -50,10 +50,19 @@ func benchBatches(t *testing.T) {
 		return r
 	}
 	var ours, ratios []float64
+	var all []field.LoadResult
 	for i := range benchRounds {
 		reference := load(bare, nil, 0).Rate()
-		own := load(p.Addrs.MQTT[0], logins[i*connections:], 0).Rate()
+		all = append(all, load(p.Addrs.MQTT[0], logins[i*connections:], 0))
+		own := all[i].Rate()
 		ours, ratios = append(ours, own), append(ratios, own/reference)
+	}
+	var sent int64
+	for _, r := range all {
+		sent += r.Observations
+	}
+	if stored := counter(t, login(t, p.Addrs.HTTP[0]), `ioc_observations_total{result="stored"}`); int64(stored) != sent {
+		t.Errorf("%.0f observations are stored of %d acknowledged", stored, sent)
 	}
 	row("messages of 50 observations, durable / bare broker", "≥ 400,000 observations/s", "%.0f observations/s (%.0f messages/s; %.0f %% of the bare broker)",
 		median(ours)*50, median(ours), median(ratios)*100)
@@ -100,10 +109,41 @@ func benchMemory(t *testing.T) {
 	for {
 		select {
 		case <-done:
+			if stored := counter(t, c, `ioc_observations_total{result="stored"}`); stored != rate*seconds*5 {
+				t.Errorf("%.0f observations are stored of %d", stored, rate*seconds*5)
+			}
 			row("RSS with 20,000 devices × 5 metrics at 2,000 messages/s", "≤ 400 MB", "%.0f MB (%d messages in %d s, by %d gateways)", float64(most)/1e6, sent.Load(), seconds, gateways)
 			return
 		case <-time.After(time.Second):
 			most = max(most, p.rss())
+		}
+	}
+}
+
+// What a device costs that comes by itself, and not by a gateway.
+func benchConnections(t *testing.T) {
+	const connections = 2000
+	p := startProcess(t, filepath.Join(t.TempDir(), "data"))
+	c := login(t, p.Addrs.HTTP[0])
+	logins := loadLogins(t, c, connections)
+	most := p.rss()
+	before := most
+	o := field.LoadOptions{Broker: p.Addrs.MQTT[0], Logins: logins, Connections: connections, Inflight: 4, Batch: 5, Rate: 2000, QoS: 1, Duration: 15 * time.Second}
+	ended := make(chan error, 1)
+	go func() { _, err := field.Load(t.Context(), o); ended <- err }()
+	stacks := 0.0
+	for {
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Fatal(err)
+			}
+			row("memory of a device's own connection", "", "%.0f KB (RSS %.0f → %.0f MB with %d of them; stacks %.0f KB each)",
+				float64(most-before)/connections/1e3, float64(before)/1e6, float64(most)/1e6, connections, stacks/connections/1e3)
+			return
+		case <-time.After(500 * time.Millisecond):
+			most = max(most, p.rss())
+			stacks = max(stacks, counter(t, c, "go_memstats_stack_inuse_bytes "))
 		}
 	}
 }
@@ -309,6 +349,21 @@ func post(t *testing.T, to, text string) {
 	}
 }
 
+// answer is what stands at an address.
+func answer(t *testing.T, from string) string {
+	t.Helper()
+	resp, err := http.Get(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
 // fetch reads an answer to its end and returns its size.
 func fetch(t *testing.T, client *http.Client, from, accept string) int {
 	t.Helper()
@@ -390,6 +445,10 @@ func benchBytes(t *testing.T) {
 	}
 	fetch(t, http.DefaultClient, vm+"/internal/force_flush", "")
 	fetch(t, http.DefaultClient, vm+"/internal/force_merge", "")
+	held := fmt.Sprintf("%s/api/v1/query?query=%s&nocache=1", vm, url.QueryEscape("sum(count_over_time(observation_value[400d]))"))
+	if got, want := answer(t, held), fmt.Sprintf("%q]", strconv.Itoa(stations*points)); !strings.Contains(got, want) {
+		t.Errorf("VictoriaMetrics holds %s, not %s", got, want)
+	}
 	n := float64(stations * points)
 	settled := func(dir string) float64 {
 		last, same := int64(-1), 0

@@ -44,6 +44,7 @@ func TestBench(t *testing.T) {
 	t.Run("batches", benchBatches)
 	t.Run("pile", benchPile)
 	t.Run("memory", benchMemory)
+	t.Run("connections", benchConnections)
 	t.Run("history", benchHistory)
 	t.Run("bytes", benchBytes)
 	t.Run("catchup", benchCatchUp)
