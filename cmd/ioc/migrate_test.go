@@ -159,7 +159,7 @@ func TestOlderBackupIsRestoredAndMigrated(t *testing.T) {
 // released, adds to it): the copy of the records rests on it.
 var migrationsOf = map[int][]string{
 	1: {"alerts/00001_alerts", "devices/00001_devices", "geo/00001_atlas", "ui/00001_epochs", "ui/access/00001_access", "video/00001_cameras"},
-	2: {"alerts/00002_place"},
+	2: {"alerts/00002_place", "devices/00002_quality"},
 }
 
 func TestEveryMigrationBelongsToADataVersion(t *testing.T) {
