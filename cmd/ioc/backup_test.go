@@ -232,6 +232,38 @@ func TestRestoreRefusesADamagedBackup(t *testing.T) {
 	}
 }
 
+// A data folder is verified where it lies: what is wrong is told by file and place.
+func TestVerifyStoreTellsWhatIsWrong(t *testing.T) {
+	dir := smallFolder(t)
+	var said bytes.Buffer
+	if err := verifyStore(t.Context(), dir, &said); err != nil || !strings.Contains(said.String(), "2 observations") || !strings.Contains(said.String(), "faults: 0") {
+		t.Fatalf("%v: %s", err, said.String())
+	}
+	logs, err := filepath.Glob(filepath.Join(dir, "series", "log", "*.log"))
+	if err != nil || len(logs) != 1 {
+		t.Fatalf("%v %v", logs, err)
+	}
+	for what, file := range map[string]string{"log": logs[0], "records": filepath.Join(dir, recordsFile)} {
+		whole, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		bad := bytes.Clone(whole)
+		for i := len(bad) / 2; i < len(bad); i++ {
+			bad[i] ^= 0xff
+		}
+		overwrite(t, file, bad)
+		said.Reset()
+		if err := verifyStore(t.Context(), dir, &said); err == nil || !strings.Contains(said.String(), file) {
+			t.Errorf("%s: %v: %s", what, err, said.String())
+		}
+		overwrite(t, file, whole)
+	}
+	if err := verifyStore(t.Context(), dir, io.Discard); err != nil {
+		t.Errorf("verifying changed it: %v", err)
+	}
+}
+
 func overwrite(t *testing.T, file string, text []byte) {
 	t.Helper()
 	if err := os.WriteFile(file, text, 0o600); err != nil {

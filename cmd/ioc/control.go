@@ -128,13 +128,20 @@ func (o *operator) request(handle func(w http.ResponseWriter, r *http.Request) e
 	}
 }
 
+// begunWriter knows whether an answer has begun, and ends one whose reader stands
+// still: an export holds an iterator of the store open.
 type begunWriter struct {
 	http.ResponseWriter
 	begun bool
 }
 
+// readerPatience is how long a reader may stand still, as in `ioc export-data | less`.
+const readerPatience = 10 * time.Minute
+
 func (w *begunWriter) Write(b []byte) (int, error) {
 	w.begun = true
+	// Without a deadline nothing is lost but the bound.
+	_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(time.Now().Add(readerPatience))
 	return w.ResponseWriter.Write(b)
 }
 
