@@ -175,15 +175,42 @@ func (c replayCmd) Run(ctx context.Context) error {
 
 type auditCmd struct {
 	server
-	Ledger string `required:"" help:"Folder that a load has written." type:"existingdir"`
+	Also   []string `help:"More servers behind one broker, whose stores count together; their tokens follow in IOC_TOKEN, comma between." placeholder:"URL"`
+	Influx string   `help:"An InfluxDB in place of a server; its token in INFLUX_TOKEN." placeholder:"URL"`
+	Bucket string   `default:"ioc/autogen" help:"Its database/retention policy."`
+	Ledger string   `required:"" help:"Folder that a load has written." type:"existingdir"`
+}
+
+// stored is the store that is audited.
+func (c auditCmd) stored() (field.Stored, error) {
+	if c.Influx != "" {
+		return field.Influx{URL: c.Influx, Bucket: c.Bucket, Token: os.Getenv("INFLUX_TOKEN")}.Stored, nil
+	}
+	tokens := strings.Split(c.Token, ",")
+	urls := append([]string{c.API}, c.Also...)
+	if len(tokens) != len(urls) {
+		return nil, fmt.Errorf("%d servers and %d tokens: each wants its own in IOC_TOKEN, comma between", len(urls), len(tokens))
+	}
+	var stores []field.Stored
+	for i, url := range urls {
+		api, err := server{API: url, Token: tokens[i]}.open()
+		if err != nil {
+			return nil, err
+		}
+		stores = append(stores, api.Stored)
+	}
+	if len(stores) == 1 {
+		return stores[0], nil
+	}
+	return field.Union(stores, new(int)), nil
 }
 
 func (c auditCmd) Run(ctx context.Context) error {
-	api, err := c.open()
+	stored, err := c.stored()
 	if err != nil {
 		return err
 	}
-	r, err := field.Audit(ctx, c.Ledger, api.Stored)
+	r, err := field.Audit(ctx, c.Ledger, stored)
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,7 +13,6 @@ import (
 	"time"
 
 	"cuulong/cmd/fieldsim/field"
-	"cuulong/devices"
 	"cuulong/telemetry/influx/influxtest"
 )
 
@@ -25,52 +23,6 @@ func (m *mosquitto) restart() {
 	_ = m.cmd.Process.Signal(syscall.SIGTERM)
 	_ = m.cmd.Wait()
 	m.start()
-}
-
-// observed is one observation.
-type observed struct {
-	at    int64
-	value float64
-}
-
-// union is what several stores hold together, as one InfluxDB behind them
-// would: a row that two of them hold with the same value is one. shared counts
-// those.
-func union(stores []field.Stored, shared *int) field.Stored {
-	return func(ctx context.Context, device devices.ID, metric string, from, to int64, yield func(int64, float64) bool) error {
-		all := make([][]observed, len(stores))
-		for i, stored := range stores {
-			err := stored(ctx, device, metric, from, to, func(at int64, value float64) bool {
-				all[i] = append(all[i], observed{at, value})
-				return true
-			})
-			if err != nil {
-				return err
-			}
-		}
-		for {
-			next := -1
-			for i, rows := range all {
-				if len(rows) > 0 && (next < 0 || rows[0].at < all[next][0].at) {
-					next = i
-				}
-			}
-			if next < 0 {
-				return nil
-			}
-			r := all[next][0]
-			all[next] = all[next][1:]
-			for i, rows := range all {
-				if i != next && len(rows) > 0 && rows[0] == r {
-					all[i] = rows[1:]
-					*shared++
-				}
-			}
-			if !yield(r.at, r.value) {
-				return nil
-			}
-		}
-	}
 }
 
 // pair is two ioc behind one mosquitto, and the devices of a load.
@@ -206,7 +158,7 @@ func TestProcessTwoShareOneBroker(t *testing.T) {
 	pr := newPair(t, "tinh")
 	ledger := pr.load(3000, func() {})
 	var both int
-	pr.holds(ledger, union(pr.stores(), &both))
+	pr.holds(ledger, field.Union(pr.stores(), &both))
 	if both != 0 {
 		t.Errorf("%d observations came to both", both)
 	}
@@ -227,7 +179,7 @@ func TestProcessTwoShareOneBroker(t *testing.T) {
 			pr.ioc[1].start()
 		}
 	})
-	pr.holds(ledger, union(pr.stores(), &both))
+	pr.holds(ledger, field.Union(pr.stores(), &both))
 	pr.stop()
 }
 
@@ -251,7 +203,7 @@ func TestProcessTwoBehindABrokerThatRestarts(t *testing.T) {
 		pr.holds(ledger, stored)
 	}
 	var both int
-	if v := pr.holds(ledger, union(stores, &both)); int64(both) != v.Stored {
+	if v := pr.holds(ledger, field.Union(stores, &both)); int64(both) != v.Stored {
 		t.Errorf("%d stored, %d at both", v.Stored, both)
 	}
 	pr.stop()
@@ -262,8 +214,9 @@ func TestProcessTwoBehindABrokerThatRestarts(t *testing.T) {
 func TestProcessTwoShareOneBrokerAndOneInfluxDB(t *testing.T) {
 	server := influxtest.Start(t, "127.0.0.1", nil)
 	t.Setenv("IOC_TEST_INFLUX_TOKEN", influxtest.Token)
+	bucket := server.Create(t, "ioc")
 	pr := newPair(t, "tinh", fmt.Sprintf("store: {engine: influx, influx: {url: %q, token_env: IOC_TEST_INFLUX_TOKEN, bucket: %q}}",
-		server.URL, server.Create(t, "ioc")))
+		server.URL, bucket))
 	ledger := pr.load(8000, func() {
 		pause()
 		server.Kill()
@@ -285,5 +238,6 @@ func TestProcessTwoShareOneBrokerAndOneInfluxDB(t *testing.T) {
 	for _, stored := range pr.stores() {
 		pr.holds(ledger, stored)
 	}
+	pr.holds(ledger, field.Influx{URL: server.URL, Bucket: bucket, Token: influxtest.Token}.Stored) // and without them
 	pr.stop()
 }
