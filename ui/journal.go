@@ -47,6 +47,14 @@ func openEpoch(ctx context.Context, db *sql.DB, topic string) (string, error) {
 	return ep, nil
 }
 
+// EndEpochs is for records that were put back to an earlier state: their
+// journals' seqs will be given again, to other events. A client that holds one
+// is told to begin anew.
+func EndEpochs(ctx context.Context, db *sql.DB) error {
+	_, err := db.ExecContext(ctx, `DELETE FROM ui_epochs`)
+	return err
+}
+
 const (
 	recentEvents = 1024 // kept encoded in memory; older ones are read from the journal
 	eventsAtOnce = 64

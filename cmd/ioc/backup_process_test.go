@@ -120,3 +120,15 @@ func killWhileBackingUp(t *testing.T, p *process, dir string) {
 		t.Errorf("%v: %s", err, out)
 	}
 }
+
+// A disk that is too small for the backup is told before it is filled.
+func TestProcessBackupOntoASmallDisk(t *testing.T) {
+	disk, dir := smallDisk(t, "64m"), filepath.Join(t.TempDir(), "data")
+	startProcess(t, dir)
+	if out, err := runToEnd(t, nil, "backup", filepath.Join(disk, "backup"), "--data-dir", dir); err == nil || !contains(out, disk, "MiB free") {
+		t.Errorf("%v: %s", err, out)
+	}
+	if left, err := os.ReadDir(disk); err != nil || len(left) > 0 {
+		t.Errorf("left: %v %v", left, err)
+	}
+}

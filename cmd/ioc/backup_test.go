@@ -49,6 +49,8 @@ func TestBackupUnderLoadRestoresWhole(t *testing.T) {
 	alarm := theAlarm(t, c)
 	c.must(http.MethodPost, "/api/v1/alarms/"+alarm.ID+"/ack", map[string]any{"comment": "đã gọi trực cống"}, http.StatusOK, nil)
 
+	epoch := epochOf(t, c)
+
 	const connections = 8
 	logins := loadLogins(t, c, connections)
 	ledger := filepath.Join(t.TempDir(), "ledger")
@@ -104,6 +106,10 @@ func TestBackupUnderLoadRestoresWhole(t *testing.T) {
 	if got := theAlarm(t, c); got.ID != alarm.ID || got.State != "acknowledged" {
 		t.Errorf("alarm %+v, was %+v", got, alarm)
 	}
+	// The journal's seqs are given again: who held some of the old server begins anew.
+	if again := epochOf(t, c); again == "" || again == epoch {
+		t.Errorf("the journal's epoch is %q, was %q", again, epoch)
+	}
 	c.must(http.MethodPost, "/api/v1/session", map[string]any{"username": "truc-ban", "password": testPassword}, http.StatusNoContent, nil)
 	c = login(t, addrs.HTTP[0])
 	if out, err := publish(addrs.MQTT[0], "5", device, "devices/tram-1/telemetry", `{"values":{"salinity":1}}`); err != nil {
@@ -119,6 +125,17 @@ func TestBackupUnderLoadRestoresWhole(t *testing.T) {
 		c.must(http.MethodGet, "/api/v1/cameras/cam-1", nil, http.StatusOK, &cam)
 		return cam.Status.State == "live"
 	})
+}
+
+// epochOf is that of the live topic of alarms.
+func epochOf(t *testing.T, c *client) string {
+	t.Helper()
+	ws := c.live()
+	defer ws.Close()
+	if err := ws.WriteJSON(map[string]any{"op": "sub", "id": "a", "topic": "alarms"}); err != nil {
+		t.Fatal(err)
+	}
+	return until(t, ws, "the alarms", func(f frame) bool { return f.Op == "snap" }).Ep
 }
 
 type alarmSeen struct{ ID, State string }

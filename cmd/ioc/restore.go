@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"cuulong/ui"
 )
 
 // restoreCmd puts a backup into an empty data folder.
@@ -67,10 +69,29 @@ func restore(ctx context.Context, src, dir, keys string, withoutKeys bool) (*man
 	if err := m.place(ctx, src, dir, keys, withoutKeys); err != nil {
 		return nil, fmt.Errorf("%w (%s is not whole: empty it before another try)", err, dir)
 	}
+	if err := endEpochs(ctx, dir); err != nil {
+		return nil, err
+	}
 	if err := os.Remove(marker); err != nil {
 		return nil, err
 	}
 	return m, syncDir(dir)
+}
+
+// endEpochs lets the browsers that the old server had begin anew: what they
+// hold of its journal may be newer than the backup.
+func endEpochs(ctx context.Context, dir string) error {
+	db, err := openRecords(dir)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	var tables int
+	err = db.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'ui_epochs'`).Scan(&tables)
+	if err != nil || tables == 0 {
+		return err
+	}
+	return errors.Join(ui.EndEpochs(ctx, db), db.Close())
 }
 
 // missingKey is a key that is nowhere.
