@@ -411,6 +411,43 @@ func TestControlSocketInADeepFolder(t *testing.T) {
 	}
 }
 
+// On another disk, too, a backup is whole, and nothing stays beside the data.
+func TestBackupOntoAnotherDisk(t *testing.T) {
+	other, err := os.MkdirTemp("/dev/shm", "ioc-test-")
+	if err != nil {
+		other = t.TempDir() // a machine without: then it is the same disk
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(other) })
+	dir, dest := smallFolder(t), filepath.Join(other, "backup")
+	stale := filepath.Join(dir, controlFolder, stageFolder)
+	if err := os.MkdirAll(stale, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	overwrite(t, filepath.Join(stale, "000001.sst"), []byte("of a server that was killed"))
+	_, stop := startHere(t, dir, false)
+	if _, err := os.Stat(stale); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("what a killed server left: %v", err)
+	}
+	if _, err := backupOf(t.Context(), dir, dest, false); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := os.ReadDir(filepath.Join(dir, controlFolder)); err != nil || len(left) != 1 {
+		t.Errorf("left beside the socket: %v %v", left, err)
+	}
+	stop()
+	if err := verifyStore(t.Context(), dest, t.Output()); err != nil {
+		t.Error(err)
+	}
+	into := filepath.Join(t.TempDir(), "data")
+	if _, err := restore(t.Context(), dest, into, "", false); err != nil {
+		t.Fatal(err)
+	}
+	addrs := serveHere(t, into, false)
+	if v, ok := login(t, addrs.HTTP[0]).latest("tram-1", "salinity"); !ok || v != 2.75 {
+		t.Errorf("restored: %v %v", v, ok)
+	}
+}
+
 func FuzzManifest(f *testing.F) {
 	m := manifest{Format: 1, DataVersion: "2", Files: []manifestFile{{Path: "records/records.db", SHA256: strings.Repeat("0", 64)}}}
 	text, err := json.Marshal(m)

@@ -70,7 +70,7 @@ func (o *operator) listen() (net.Listener, error) {
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
-	if err := os.Chmod(dir, 0o700); err != nil {
+	if err := errors.Join(os.Chmod(dir, 0o700), os.RemoveAll(filepath.Join(dir, stageFolder))); err != nil {
 		return nil, err
 	}
 	s, err := openSocketPath(o.dir.path)
@@ -176,7 +176,8 @@ func (o *operator) backup(w http.ResponseWriter, r *http.Request) error {
 	defer o.backing.Unlock()
 	begun := time.Now()
 	m, err := takeBackup(r.Context(), backupOptions{
-		dir: o.dir, dest: filepath.Clean(ask.Dest), withoutKeys: ask.WithoutKeys, seq: o.series.Head(), engine: o.series.Backup,
+		dir: o.dir, dest: filepath.Clean(ask.Dest), withoutKeys: ask.WithoutKeys, seq: o.series.Head(),
+		engine: func(into string) error { return o.backUpEngine(r.Context(), into) },
 	})
 	if err != nil {
 		return err
@@ -185,6 +186,44 @@ func (o *operator) backup(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Content-Type", "application/json")
 	return json.NewEncoder(w).Encode(m)
 }
+
+// backUpEngine backs the engine up. For another disk it does so beside the data
+// first, where files are linked at once, and copies from there: a copy may take
+// minutes, and meanwhile the engine tidies its log, and may be told to stop.
+func (o *operator) backUpEngine(ctx context.Context, into string) (err error) {
+	there, err := os.Stat(into)
+	if err != nil {
+		return err
+	}
+	here, err := os.Stat(o.dir.path)
+	if err != nil {
+		return err
+	}
+	if device(here) == device(there) {
+		return o.series.Backup(into)
+	}
+	stage := filepath.Join(o.dir.path, controlFolder, stageFolder)
+	if err := os.RemoveAll(stage); err != nil { // of a server that was killed
+		return err
+	}
+	if err := os.Mkdir(stage, 0o700); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(stage)) }()
+	if err := o.series.Backup(stage); err != nil {
+		return err
+	}
+	for _, name := range []string{"log", "series"} {
+		if err := copyTree(ctx, filepath.Join(stage, name), filepath.Join(into, name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stageFolder holds a backup's links while they are copied; what a killed server
+// left there would keep its disk from getting space back.
+const stageFolder = "stage"
 
 // The socket's place in the data folder.
 const (
