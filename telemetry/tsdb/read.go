@@ -132,49 +132,45 @@ func (s *series) at(ctx context.Context, n uint32, at int64) (p telemetry.Point,
 
 // inChunks looks into the chunks that span a time, the youngest first.
 func (s *series) inChunks(ctx context.Context, n uint32, at int64) (v sample, ok bool, err error) {
-	day := dayOf(at)
-	version := s.rewritten.Load() // before the chunks are read
-	it, err := s.db.NewIterWithContext(ctx, &pebble.IterOptions{LowerBound: dayKey(nil, keyChunk, n, day), UpperBound: dayKey(nil, keyChunk, n, day+1)})
-	if err != nil {
-		return v, false, err
+	day := day{n, dayOf(at)}
+	for range 3 { // a chunk may be rewritten between the look at the spans and at itself
+		spans, err := s.decoded.spansOf(ctx, s, day)
+		if err != nil {
+			return v, false, err
+		}
+		gone := false
+		for i := len(spans) - 1; i >= 0 && !gone; i-- {
+			if at < spans[i].first || at > spans[i].last {
+				continue
+			}
+			list, err := s.decoded.chunk(s, chunkRef{day, spans[i].generation})
+			if gone = errors.Is(err, pebble.ErrNotFound); gone {
+				continue
+			}
+			if err != nil {
+				return v, false, err
+			}
+			if found := find(list, at); found != nil {
+				return *found, true, nil
+			}
+		}
+		if !gone {
+			return v, false, nil
+		}
 	}
-	defer func() { err = errors.Join(err, it.Close()) }()
-	for more := it.Last(); more; more = it.Prev() {
-		b, err := it.ValueAndErr()
-		if err != nil {
-			return v, false, err
-		}
-		first, last, err := chunkSpan(b, midnightOf(day))
-		if err != nil {
-			return v, false, err
-		}
-		if len(it.Key()) != chunkKeySize || at < first || at > last {
-			continue
-		}
-		list, err := s.decoded.chunk(chunkRef{n, day, keyGeneration(it.Key())}, version, b)
-		if err != nil {
-			return v, false, err
-		}
-		if found := find(list, at); found != nil {
-			return *found, true, nil
-		}
-	}
-	return v, false, it.Error()
+	return v, false, errors.New("series: chunks are rewritten faster than they are read")
 }
 
-// chunkCache keeps the chunks that were last looked into: late values come in
-// bursts, many to a chunk. It holds at most maxCached samples and one chunk more.
+// chunkCache keeps what was last looked into: late values come in bursts, many to
+// a chunk. It holds at most maxCached samples and a chunk more, and the spans of
+// maxSpans days.
 type chunkCache struct {
-	mu      sync.Mutex
-	version uint64                // guarded by mu; the series' rewritten
-	chunks  map[chunkRef][]sample // guarded by mu
-	held    int                   // guarded by mu; samples
-}
-
-type chunkRef struct {
-	n          uint32
-	day        int32
-	generation uint64
+	mu        sync.Mutex
+	changed   uint64                // guarded by mu; the series' flushed and rewritten, when spans were read
+	spans     map[day][]span        // guarded by mu
+	rewritten uint64                // guarded by mu; the series', when chunks were read
+	chunks    map[chunkRef][]sample // guarded by mu
+	held      int                   // guarded by mu; samples
 }
 
 type day struct {
@@ -182,23 +178,66 @@ type day struct {
 	day int32
 }
 
-const maxCached = 1 << 20
+// span is a chunk's place, without what is in it.
+type span struct {
+	first, last int64
+	generation  uint64
+}
 
-// chunk decodes a chunk, unless it has it. Chunks change only when they are rewritten, which version tells.
-func (c *chunkCache) chunk(of chunkRef, version uint64, b []byte) ([]sample, error) {
+type chunkRef struct {
+	day
+	generation uint64
+}
+
+const (
+	maxCached = 1 << 20
+	maxSpans  = 1 << 16
+)
+
+// spansOf are those of a day's chunks, by rising generation.
+func (c *chunkCache) spansOf(ctx context.Context, s *series, of day) ([]span, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.version == version {
-		if list, ok := c.chunks[of]; ok {
-			return list, nil
-		}
+	// Read before the chunks: a change that comes after it makes them be read again.
+	if changed := s.flushed.Load() + s.rewritten.Load(); c.spans == nil || changed != c.changed || len(c.spans) > maxSpans {
+		c.spans, c.changed = map[day][]span{}, changed
 	}
-	list, err := decodeChunk(b, midnightOf(of.day), nil, nil)
+	if spans, ok := c.spans[of]; ok {
+		return spans, nil
+	}
+	var spans []span
+	err := eachKey(s.db, dayKey(nil, keyChunk, of.n, of.day), dayKey(nil, keyChunk, of.n, of.day+1), func(k, v []byte) error {
+		first, last, err := chunkSpan(v, midnightOf(of.day))
+		if err != nil || len(k) != chunkKeySize {
+			return errors.Join(errKey, err)
+		}
+		spans = append(spans, span{first, last, keyGeneration(k)})
+		return ctx.Err()
+	})
 	if err != nil {
 		return nil, err
 	}
-	if c.chunks == nil || c.version != version {
-		c.chunks, c.held, c.version = map[chunkRef][]sample{}, 0, version
+	c.spans[of] = spans
+	return spans, nil
+}
+
+// chunk decodes a chunk, unless it has it. Chunks change only when they are rewritten.
+func (c *chunkCache) chunk(s *series, of chunkRef) ([]sample, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if rewritten := s.rewritten.Load(); c.chunks == nil || rewritten != c.rewritten {
+		c.chunks, c.held, c.rewritten = map[chunkRef][]sample{}, 0, rewritten
+	}
+	if list, ok := c.chunks[of]; ok {
+		return list, nil
+	}
+	b, closer, err := s.db.Get(chunkKey(nil, of.n, of.day.day, of.generation))
+	if err != nil {
+		return nil, err
+	}
+	list, err := decodeChunk(b, midnightOf(of.day.day), nil, nil)
+	if err = errors.Join(err, closer.Close()); err != nil {
+		return nil, err
 	}
 	for old, gone := range c.chunks { // any will do: what is needed again comes again
 		if c.held+len(list) <= maxCached {

@@ -30,6 +30,7 @@ type series struct {
 	write      sync.Mutex
 	generation uint64        // guarded by write; of the newest chunks
 	encoder    chunkEncoder  // guarded by write
+	flushed    atomic.Uint64 // rises with each flush
 	rewritten  atomic.Uint64 // rises with each change of chunks that were written
 	decoded    chunkCache
 }
@@ -187,6 +188,7 @@ func (s *series) flush() error {
 		return nil
 	}
 	err := s.writeFrozen(seq)
+	s.flushed.Add(1) // before the head lets go: who finds nothing there looks at the chunks anew
 	s.thaw(err == nil)
 	if err == nil {
 		_, err = s.db.AsyncFlush() // to the disk, so that a restart need not refill it
