@@ -21,7 +21,8 @@ type Options struct {
 	Registry *devices.Registry
 	Atlas    *geo.Atlas // nil: no zones
 	Latest   *telemetry.Latest
-	Feed     telemetry.Feed // the log that Observe is told of; nil: Latest alone is judged again at start
+	Feed     telemetry.Feed  // the log that Observe is told of; nil: Latest alone is judged again at start
+	Store    telemetry.Store // holds what the Feed does; with it, what came late before a crash is late after it
 	Logger   *slog.Logger
 	Metrics  prometheus.Registerer
 	Now      func() time.Time // nil: time.Now

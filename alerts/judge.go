@@ -43,7 +43,8 @@ type judges struct {
 	fresh   bool                // the log is not the one that the checkpoint is of
 	touched []*track            // moved since the checkpoint was taken
 	marks   map[alarmKey]cursor // until live: what was committed after the checkpoint
-	clock   int64               // until live: our time when the record before came, Unix ms
+	clock   int64               // our time when the newest record judged came, Unix ms
+	past    map[streamKey]int64 // until live: newest phenomenon time as at the checkpoint, where Latest cannot tell
 }
 
 const maxPending = 100_000
@@ -135,6 +136,9 @@ func (e *Engine) judgeRecord(rec *telemetry.Record) {
 	if rec.Seq > 0 {
 		j.at.seq = rec.Seq
 	}
+	if len(rec.Observations) > 0 {
+		j.clock = max(j.clock, rec.Observations[0].Seen)
+	}
 	for i := range rec.Observations {
 		o := &rec.Observations[i]
 		if len(j.byMetric[o.Metric]) == 0 {
@@ -175,13 +179,16 @@ func (e *Engine) Tick(now time.Time) {
 	}
 }
 
+// tickMS is how often Run ticks, in ms.
+const tickMS = 1000
+
 // pass ends the delays that have passed at our time now and says whether any
-// has. What the log tells afterwards is dated when it was due. mu is held.
+// has. What the log tells afterwards is dated by the tick that it was due at. mu is held.
 func (j *judges) pass(now int64, afterwards bool) (more bool) {
 	for t := range j.waiting {
 		at, due := now, t.since+t.delay()
 		if afterwards {
-			at = min(max(due, j.clock), now)
+			at = min(max(due, j.clock+tickMS), now)
 		}
 		switch {
 		case t.stream.facts.stale(t.at, at):

@@ -34,6 +34,7 @@ func (c cursor) compare(d cursor) int {
 // since the checkpoint before.
 type place struct {
 	seq   uint64
+	clock int64
 	moved []*track
 	waits []wait // of moved
 	fresh bool   // the log is another one: older cursors mean nothing
@@ -63,7 +64,7 @@ func (j *judges) takePlace() *place {
 	if !j.keeps || j.at.seq == j.placed && len(j.touched) == 0 && !j.fresh {
 		return nil
 	}
-	p := &place{seq: j.at.seq, moved: j.touched, waits: make([]wait, len(j.touched)), fresh: j.fresh}
+	p := &place{seq: j.at.seq, clock: j.clock, moved: j.touched, waits: make([]wait, len(j.touched)), fresh: j.fresh}
 	for i, t := range j.touched {
 		t.touched = false
 		p.waits[i] = wait{key: alarmKey{t.rule.ID, t.stream.key.device}, gone: t.gone,
@@ -110,7 +111,8 @@ func (p *place) write(r *record) error {
 			return err
 		}
 	}
-	_, err := r.exec(`INSERT INTO alerts_place (one, seq) VALUES (1, $1) ON CONFLICT (one) DO UPDATE SET seq = excluded.seq`, int64(p.seq))
+	_, err := r.exec(`INSERT INTO alerts_place (one, seq, clock) VALUES (1, $1, $2)
+		ON CONFLICT (one) DO UPDATE SET seq = excluded.seq, clock = excluded.clock`, int64(p.seq), p.clock)
 	return err
 }
 
@@ -124,13 +126,13 @@ func (e *Engine) waitIsOver(r *record, k alarmKey) error {
 }
 
 // loadPlace reads the checkpoint; ok is false where there is none.
-func loadPlace(ctx context.Context, db *sql.DB) (seq uint64, ok bool, err error) {
+func loadPlace(ctx context.Context, db *sql.DB) (seq uint64, clock int64, ok bool, err error) {
 	var n int64
-	err = db.QueryRowContext(ctx, `SELECT seq FROM alerts_place`).Scan(&n)
+	err = db.QueryRowContext(ctx, `SELECT seq, clock FROM alerts_place`).Scan(&n, &clock)
 	if errors.Is(err, sql.ErrNoRows) {
-		return 0, false, nil
+		return 0, 0, false, nil
 	}
-	return uint64(n), err == nil, err
+	return uint64(n), clock, err == nil, err
 }
 
 // firstPlace begins to follow a log that may hold records from before: they
@@ -143,7 +145,7 @@ func (e *Engine) firstPlace(ctx context.Context) (seq uint64, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("read the log: %w", err)
 	}
-	_, err = e.db.ExecContext(ctx, `INSERT INTO alerts_place (one, seq) VALUES (1, $1)`, int64(seq))
+	_, err = e.db.ExecContext(ctx, `INSERT INTO alerts_place (one, seq, clock) VALUES (1, $1, 0)`, int64(seq))
 	return seq, err
 }
 

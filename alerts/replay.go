@@ -2,6 +2,8 @@ package alerts
 
 import (
 	"context"
+	"math"
+	"slices"
 	"time"
 
 	"cuulong/telemetry"
@@ -17,6 +19,12 @@ const replayedAtOnce = 1000
 func (e *Engine) catchUp(ctx context.Context) error {
 	j := &e.judges
 	begun, from := time.Now(), e.standing()
+	if err := e.lookBack(ctx); err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		e.log.Warn("what is late among the log's newest records cannot be told", "err", err)
+	}
 	delay := firstRetry
 	for {
 		// Before the reading: all that it holds is in the log by now, and read.
@@ -88,7 +96,6 @@ func (e *Engine) replay(r *telemetry.Record) (pending int) {
 	if n := len(r.Observations); n > 0 {
 		if seen := r.Observations[0].Seen; seen > j.clock {
 			j.pass(seen, true)
-			j.clock = seen
 		}
 	}
 	e.judgeRecord(r)
@@ -113,7 +120,7 @@ func (e *Engine) goLive(latest []telemetry.Observation) {
 	j := &e.judges
 	now := e.now().UnixMilli()
 	j.pass(now, true)
-	j.live, j.marks = true, nil
+	j.live, j.marks, j.past = true, nil, nil
 	e.judgeAgain(latest, now)
 	e.poke()
 }
@@ -135,4 +142,73 @@ func (e *Engine) judgeAgain(latest []telemetry.Observation, now int64) {
 			j.judgeOld(st, r, o, now)
 		}
 	}
+}
+
+// lookedAt bounds how many observations lookBack holds times of.
+const lookedAt = 1_000_000
+
+// lookBack finds, for the datastreams in the log after the checkpoint, the
+// newest phenomenon time that they had at it: what is older was late. Latest
+// knows what is newest now; the series hold both what the log has after the
+// checkpoint and what came before, and the difference tells. Of a log too long
+// to look at, the first value of a datastream counts as in time.
+func (e *Engine) lookBack(ctx context.Context) error {
+	if e.o.Store == nil {
+		return nil
+	}
+	first, all, err := e.timesInLog(ctx)
+	if err != nil || !all {
+		return err
+	}
+	inSeries := map[streamKey][]int64{}
+	for k, ats := range first {
+		err := e.o.Store.Points(ctx, k.device, k.metric, slices.Min(ats), math.MaxInt64, func(p telemetry.Point) bool {
+			inSeries[k] = append(inSeries[k], p.At)
+			return true
+		})
+		if err != nil {
+			return err
+		}
+	}
+	// Once more, since by now the series may hold what was not in the log before.
+	inLog, all, err := e.timesInLog(ctx)
+	if err != nil || !all {
+		return err
+	}
+	past := map[streamKey]int64{}
+	for k, ats := range inSeries {
+		slices.Sort(inLog[k])
+		past[k] = 0
+		for _, at := range ats { // rising
+			if _, found := slices.BinarySearch(inLog[k], at); !found {
+				past[k] = at
+			}
+		}
+	}
+	j := &e.judges
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.past = past
+	return nil
+}
+
+// timesInLog gathers the phenomenon times in the log after the checkpoint of
+// the datastreams that rules name the metrics of; all is false beyond the bound.
+func (e *Engine) timesInLog(ctx context.Context) (times map[streamKey][]int64, all bool, err error) {
+	j := &e.judges
+	times = map[streamKey][]int64{}
+	n := 0
+	err = e.o.Feed.Records(ctx, e.standing()+1, func(r *telemetry.Record) bool {
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		for i := range r.Observations {
+			if o := &r.Observations[i]; len(j.byMetric[o.Metric]) > 0 {
+				k := streamKey{o.Device, o.Metric}
+				times[k] = append(times[k], o.At)
+				n++
+			}
+		}
+		return n < lookedAt
+	})
+	return times, n < lookedAt, err
 }

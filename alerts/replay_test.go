@@ -28,7 +28,7 @@ func newLogged(t *testing.T, ids ...string) *logged {
 	t.Helper()
 	log := openLog(t)
 	w := newWorld(t, ids...)
-	w.feed = log
+	w.feed, w.store = log, log
 	w.restart()
 	w.caughtUp()
 	return &logged{w, log}
@@ -51,8 +51,8 @@ func (w *world) caughtUp() {
 	}
 }
 
-// store makes a record durable, as Ingest does before anybody is told.
-func (w *logged) store(obs ...telemetry.Observation) *telemetry.Record {
+// keep makes a record durable, as Ingest does before anybody is told.
+func (w *logged) keep(obs ...telemetry.Observation) *telemetry.Record {
 	w.t.Helper()
 	r := &telemetry.Record{Observations: obs}
 	if err := w.log.Append(r); err != nil {
@@ -85,9 +85,9 @@ func at(id string, s, v float64) telemetry.Observation {
 func TestCrashBetweenLogAndJudging(t *testing.T) {
 	w := newLogged(t, "s1", "s2")
 	w.create(fourGrams())
-	w.store(at("s1", 1, 5))
-	w.store(at("s1", 2, 3), at("s2", 2, 6))
-	w.store(at("s1", 3, 7))
+	w.keep(at("s1", 1, 5))
+	w.keep(at("s1", 2, 3), at("s2", 2, 6))
+	w.keep(at("s1", 3, 7))
 	w.to(60)
 	w.restart()
 	w.caughtUp()
@@ -117,9 +117,9 @@ func TestDelaySurvivesACrash(t *testing.T) {
 	r := fourGrams()
 	r.On.ForS = 100
 	w.create(r)
-	w.Observe(w.store(at("s1", 0, 5)))
+	w.Observe(w.keep(at("s1", 0, 5)))
 	w.to(50)
-	w.Observe(w.store(at("s1", 50, 6)))
+	w.Observe(w.keep(at("s1", 50, 6)))
 	if err := w.checkpoint(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -147,25 +147,25 @@ func TestLogThatIsNotTheOneBefore(t *testing.T) {
 	w := newLogged(t, "s1")
 	w.create(fourGrams())
 	for i := range 20 {
-		w.Observe(w.store(at("s1", float64(i), float64(2+4*(i%2)))))
+		w.Observe(w.keep(at("s1", float64(i), float64(2+4*(i%2)))))
 	}
 	if err := w.checkpoint(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	events := len(w.takeEvents())
 	w.log = openLog(t)
-	w.feed = w.log
+	w.feed, w.store = w.log, w.log
 	for round := range 2 {
 		w.restart()
 		w.caughtUp()
 		s := 100 * float64(round+1)
 		w.to(s + 2)
-		w.Observe(w.store(at("s1", s, 3)))
-		w.Observe(w.store(at("s1", s+1, 8)))
+		w.Observe(w.keep(at("s1", s, 3)))
+		w.Observe(w.keep(at("s1", s+1, 8)))
 		if err := w.checkpoint(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		w.store(at("s1", s+2, 2)) // not told
+		w.keep(at("s1", s+2, 2)) // not told
 		if round == 1 {
 			w.restart()
 			w.caughtUp()
@@ -182,7 +182,7 @@ func TestLogThatIsNotTheOneBefore(t *testing.T) {
 func TestSlowConsumerDelaysNoAlarm(t *testing.T) {
 	w := newLogged(t, "s1")
 	w.create(fourGrams())
-	w.Observe(w.store(at("s1", 0, 2)))
+	w.Observe(w.keep(at("s1", 0, 2)))
 	reading, goOn, done := make(chan struct{}), make(chan struct{}), make(chan error)
 	go func() {
 		done <- w.log.Records(context.Background(), 1, func(*telemetry.Record) bool {
@@ -192,7 +192,7 @@ func TestSlowConsumerDelaysNoAlarm(t *testing.T) {
 		})
 	}()
 	<-reading
-	w.Observe(w.store(at("s1", 1, 5)))
+	w.Observe(w.keep(at("s1", 1, 5)))
 	if err := w.checkpoint(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -220,13 +220,13 @@ func TestGapInTheLog(t *testing.T) {
 	r := fourGrams()
 	r.On.ForS = 60
 	w.create(r)
-	w.Observe(w.store(at("s1", 0, 5)))
+	w.Observe(w.keep(at("s1", 0, 5)))
 	if err := w.checkpoint(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	w.store(at("s1", 30, 2))
-	w.store(at("s1", 61, 5))
-	w.store(at("s1", 62, 5))
+	w.keep(at("s1", 30, 2))
+	w.keep(at("s1", 61, 5))
+	w.keep(at("s1", 62, 5))
 	w.feed = gappy{w.log, 3}
 	w.to(63)
 	w.restart()
@@ -247,7 +247,7 @@ func TestGapInTheLog(t *testing.T) {
 func TestNoLogNoPlace(t *testing.T) {
 	w := newLogged(t, "s1")
 	w.create(fourGrams())
-	w.Observe(w.store(at("s1", 0, 5)))
+	w.Observe(w.keep(at("s1", 0, 5)))
 	if err := w.checkpoint(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -304,6 +304,7 @@ func killedStory(t *testing.T, seed uint64) (kills, events int) {
 	w.atOnce = 1 + rnd.IntN(3)
 	up := true // w hears what is stored
 	now := 0
+	used := map[string]bool{}
 	var story []string
 	tell := func(format string, args ...any) {
 		story = append(story, fmt.Sprintf("%d: ", now)+fmt.Sprintf(format, args...))
@@ -328,14 +329,25 @@ func killedStory(t *testing.T, seed uint64) (kills, events int) {
 		case n < 12:
 			var obs []telemetry.Observation
 			for i := range 1 + rnd.IntN(6) {
-				o := at(ids[rnd.IntN(len(ids))], float64(now-6+i), []float64{2, 3, 3.5, 3.8, 4, 5, 6}[rnd.IntN(7)])
+				id, when := ids[rnd.IntN(len(ids))], now-6+i
+				if rnd.IntN(4) == 0 {
+					when -= rnd.IntN(150) // late, or old when it comes
+				}
+				if used[fmt.Sprint(id, when)] {
+					continue // a revision of what may have come before the crash
+				}
+				used[fmt.Sprint(id, when)] = true
+				o := at(id, float64(when), []float64{2, 3, 3.5, 3.8, 4, 5, 6}[rnd.IntN(7)])
 				o.Seen, o.Flag = w.now().UnixMilli(), []telemetry.Flag{1, 1, 1, 2, 4}[rnd.IntN(5)]
 				obs = append(obs, o)
-				tell("%s %g flag %d", o.Device, o.Value, o.Flag)
+				tell("%s %g at %d flag %d", id, o.Value, when, o.Flag)
+			}
+			if len(obs) == 0 {
+				continue
 			}
 			steady.latest(obs...)
 			steady.Observe(&telemetry.Record{Observations: obs})
-			r := w.store(obs...)
+			r := w.keep(obs...)
 			if up && rnd.IntN(5) > 0 {
 				w.Observe(r)
 			} else {
@@ -423,7 +435,7 @@ func TestHandoverFromLogToLive(t *testing.T) {
 	var writing sync.WaitGroup
 	writing.Go(func() { // the committer
 		for i := range rounds {
-			r := w.store(at(fmt.Sprint("s", i%n), float64(i), float64(5-3*(i/n%2))))
+			r := w.keep(at(fmt.Sprint("s", i%n), float64(i), float64(5-3*(i/n%2))))
 			mu.Lock()
 			engine.Observe(r)
 			mu.Unlock()

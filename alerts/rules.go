@@ -96,7 +96,7 @@ func (e *Engine) resumePlace(ctx context.Context) error {
 		j.live = true
 		return forgetPlace(ctx, e.db)
 	}
-	seq, ok, err := loadPlace(ctx, e.db)
+	seq, clock, ok, err := loadPlace(ctx, e.db)
 	if err == nil && !ok {
 		seq, err = e.firstPlace(ctx)
 	}
@@ -105,7 +105,7 @@ func (e *Engine) resumePlace(ctx context.Context) error {
 	}
 	j.keeps = true
 	j.at = cursor{seq, whole}
-	j.base, j.placed = seq, seq
+	j.base, j.placed, j.clock = seq, seq, clock
 	return e.loadMarks(ctx, seq)
 }
 

@@ -101,6 +101,9 @@ func (e *Engine) newStream(id devices.ID, metric string, now int64) *stream {
 // nothing did. What Latest has from an earlier commit makes older values late.
 // What came with this commit does not: the values before it are about to be judged.
 func (e *Engine) before(k streamKey, now int64) int64 {
+	if at, ok := e.judges.past[k]; ok {
+		return at
+	}
 	if o, ok := e.o.Latest.Get(k.device, k.metric); ok && o.Seen < now {
 		return o.At
 	}

@@ -33,7 +33,8 @@ type world struct {
 	reg   *devices.Registry
 	map_  *geo.Atlas
 	last  *telemetry.Latest
-	feed  telemetry.Feed // nil: no log
+	feed  telemetry.Feed  // nil: no log
+	store telemetry.Store // nil: none
 	*Engine
 
 	mu     sync.Mutex
@@ -94,7 +95,7 @@ func (w *world) open() {
 	if w.reg, err = devices.Open(ctx, w.db, nil); err != nil {
 		w.t.Fatal(err)
 	}
-	w.Engine, err = Open(ctx, w.db, Options{Registry: w.reg, Atlas: w.map_, Latest: w.last, Feed: w.feed, Now: w.now, OnEvent: w.told})
+	w.Engine, err = Open(ctx, w.db, Options{Registry: w.reg, Atlas: w.map_, Latest: w.last, Feed: w.feed, Store: w.store, Now: w.now, OnEvent: w.told})
 	if err != nil {
 		w.t.Fatal(err)
 	}

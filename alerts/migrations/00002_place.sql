@@ -11,8 +11,9 @@ ALTER TABLE alerts_rules ADD COLUMN log_seq BIGINT NOT NULL DEFAULT 0;
 
 -- The checkpoint: all that follows from the records up to seq is recorded.
 CREATE TABLE alerts_place (
-    one BIGINT PRIMARY KEY CHECK (one = 1),
-    seq BIGINT NOT NULL
+    one   BIGINT PRIMARY KEY CHECK (one = 1),
+    seq   BIGINT NOT NULL,
+    clock BIGINT NOT NULL -- our time when that record came
 );
 -- What the rules wait for, as it stood at the checkpoint.
 CREATE TABLE alerts_waits (

@@ -131,7 +131,7 @@ func run(ctx context.Context, cfg Config, o runOptions) error {
 		OnEvent: func(e alerts.Event) { face.Event(e) },
 	}
 	if cfg.Alerts.Enabled {
-		judging.Feed = series
+		judging.Feed, judging.Store = series, series
 	} else if err := series.Forget(alerts.Consumer); err != nil {
 		return err
 	}
