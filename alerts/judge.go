@@ -43,7 +43,7 @@ type judges struct {
 	fresh   bool                // the log is not the one that the checkpoint is of
 	touched []*track            // moved since the checkpoint was taken
 	marks   map[alarmKey]cursor // until live: what was committed after the checkpoint
-	clock   int64               // our time when the newest record judged came, Unix ms
+	clock   int64               // our time when the newest record came; until live, of the tick before; Unix ms
 	past    map[streamKey]int64 // until live: newest phenomenon time as at the checkpoint, where Latest cannot tell
 }
 
@@ -136,7 +136,7 @@ func (e *Engine) judgeRecord(rec *telemetry.Record) {
 	if rec.Seq > 0 {
 		j.at.seq = rec.Seq
 	}
-	if len(rec.Observations) > 0 {
+	if j.live && len(rec.Observations) > 0 {
 		j.clock = max(j.clock, rec.Observations[0].Seen)
 	}
 	for i := range rec.Observations {
@@ -188,9 +188,10 @@ func (j *judges) pass(now int64, afterwards bool) (more bool) {
 	for t := range j.waiting {
 		at, due := now, t.since+t.delay()
 		if afterwards {
-			at = min(max(due, j.clock+tickMS), now)
+			at = max(due, j.clock+tickMS)
 		}
 		switch {
+		case at > now:
 		case t.stream.facts.stale(t.at, at):
 			delete(j.waiting, t) // a silent device proves nothing; its next value does
 		case due <= at:

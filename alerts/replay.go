@@ -94,8 +94,9 @@ func (e *Engine) replay(r *telemetry.Record) (pending int) {
 		j.gap()
 	}
 	if n := len(r.Observations); n > 0 {
-		if seen := r.Observations[0].Seen; seen > j.clock {
+		if seen := r.Observations[0].Seen; seen-j.clock >= tickMS {
 			j.pass(seen, true)
+			j.clock = seen
 		}
 	}
 	e.judgeRecord(r)
