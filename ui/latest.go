@@ -28,6 +28,7 @@ type latestItem struct {
 	T      time.Time      `json:"t" doc:"phenomenon time"`
 	Value  float64        `json:"value"`
 	Flag   telemetry.Flag `json:"flag" doc:"QARTOD: 1 pass, 2 not evaluated, 3 suspect, 4 fail, 9 missing"`
+	Test   string         `json:"test,omitempty" doc:"which test gave the flag: gross_range, spike, rate_of_change, flat_line, gap, clock_skew, unit"`
 	AgeS   float64        `json:"age_s" doc:"since t, by the server's clock"`
 }
 
@@ -73,7 +74,7 @@ func (s *Server) latestRoutes() {
 				return false
 			}
 			out.Items = append(out.Items, latestItem{o.Device, o.Metric, unitOf(o.Metric),
-				time.UnixMilli(o.At).UTC(), o.Value, o.Flag, age(now, o.At)})
+				time.UnixMilli(o.At).UTC(), o.Value, o.Flag, o.Test, age(now, o.At)})
 			return true
 		})
 		return jsonAnswer(s, out), nil

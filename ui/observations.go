@@ -118,7 +118,7 @@ type selection struct {
 	every    telemetry.Every // zero: raw
 	aggs     []string
 	store    telemetry.Store
-	how      string // aggs and flags, for the cursor
+	how      string // every, aggs and flags, for the cursor
 }
 
 var (
@@ -184,7 +184,7 @@ func (s *Server) selectStreams(in *observationQuery) (selection, error) {
 		}
 	}
 	if len(in.Flag) > 0 || len(sel.aggs) > 0 {
-		sel.how = fmt.Sprint(sel.aggs, in.Flag)
+		sel.how = fmt.Sprint(in.Every, sel.aggs, in.Flag)
 	}
 	// Judged before they are multiplied: both lists fit a request, their product may not fit memory.
 	ids, metrics := distinct(in.Device), distinct(in.Metric)
@@ -296,7 +296,7 @@ type mark struct {
 	To     int64      `json:"t"` // the query's own end and width, since they may be "now" and "auto"
 	Start  int64      `json:"s"`
 	Every  int64      `json:"e,omitempty"`
-	How    string     `json:"h,omitempty"` // aggregates and flags: other ones are another query
+	How    string     `json:"h,omitempty"` // every, aggregates and flags: other ones are another query
 }
 
 // valid: a cursor comes back from outside.

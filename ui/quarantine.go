@@ -65,6 +65,9 @@ func (s *Server) eachQuarantined(ctx context.Context, in *quarantineQuery, after
 		before = seq
 	}
 	return s.o.Quarantine.SetAsideBefore(ctx, before, func(n uint64, i int, a telemetry.SetAside) bool {
+		if in.From.Set && a.Seen < in.From.MS-quarantineDisorder {
+			return false
+		}
 		switch {
 		case after != "" && n == seq && i >= index,
 			in.From.Set && a.Seen < in.From.MS,
@@ -86,7 +89,7 @@ func parseEntry(id string) (seq uint64, index int, ok bool) {
 }
 
 func (s *Server) quarantineRoutes() {
-	route(s, "GET /api/v1/quarantine", "What could not be stored, the newest first, as far as the log still holds it", http.StatusOK,
+	route(s, "GET /api/v1/quarantine", "What could not be stored, the newest first, as far as the log still holds it; for administrators, since payloads are shown as they came", http.StatusOK,
 		func(ctx context.Context, in *quarantineQuery) (*answer[list[quarantineItem]], error) {
 			after, err := decodeCursor(in.Cursor)
 			if err != nil {
@@ -117,6 +120,10 @@ func (s *Server) quarantineRoutes() {
 			return jsonAnswer(s, out), nil
 		}, csvToo[list[quarantineItem]](s))
 }
+
+// quarantineDisorder is by how much receive times in the log may be out of order, ms: the
+// clock may have been set back.
+const quarantineDisorder = 3600_000
 
 // maxQuarantinePage is how many bytes of payloads end a page before its limit: each may be 1 MiB.
 const maxQuarantinePage = 8 << 20

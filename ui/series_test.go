@@ -59,6 +59,14 @@ func TestLatest(t *testing.T) {
 	if items, _ := get("?device=s1&device=s3"); len(items) != 4 {
 		t.Fatal(items)
 	}
+	w.observe(telemetry.Observation{Device: "s4", Metric: "level", At: now, Value: 999, Flag: telemetry.Fail, Test: telemetry.TestGrossRange})
+	p.do("GET", "/api/v1/latest?device=s4&metric=level", "").want(200).into(&raw)
+	if raw.Items[0]["test"] != telemetry.TestGrossRange {
+		t.Fatal(raw)
+	}
+	for _, bad := range []string{"106.4,9,106.1,8", "106,91,107,92", "NaN,9,107,11", "1,2,3", "a,b,c,d"} {
+		p.do("GET", "/api/v1/latest?bbox="+bad, "").problem(422)
+	}
 	if items, _ := get("?kind=gateway"); items == nil || len(items) != 0 {
 		t.Fatal(items)
 	}
@@ -194,6 +202,9 @@ func TestObservations(t *testing.T) {
 	if paged != n {
 		t.Fatal(paged)
 	}
+	a = get("device=a&metric=salinity&every=10m&agg=count&limit=2")
+	p.do("GET", "/api/v1/observations?device=a&metric=salinity&every=1h&agg=count&limit=2&cursor="+a.Next, "").problem(422)
+	p.do("GET", "/api/v1/observations?device=a&metric=salinity&every=10m&agg=max&limit=2&cursor="+a.Next, "").problem(422)
 	if a = get("metric=salinity&every=auto"); len(a.Series) != 6 || a.Series[0].Agg != "mean" || a.Series[1].Agg != "min" || a.Series[2].Agg != "max" {
 		t.Fatal(a)
 	}

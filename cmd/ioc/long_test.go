@@ -38,7 +38,7 @@ func TestLongThousandsOfConnections(t *testing.T) {
 
 // Everybody comes back at once, as after a power cut of the network.
 func TestLongEverybodyReconnectsAtOnce(t *testing.T) {
-	const connections = 2000
+	const connections = 5000
 	p := startProcess(t, filepath.Join(t.TempDir(), "data"))
 	logins := loadLogins(t, login(t, p.Addrs.HTTP[0]), connections)
 	ledger := filepath.Join(t.TempDir(), "ledger")
