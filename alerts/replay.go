@@ -138,7 +138,10 @@ func (e *Engine) judgeAgain(latest []telemetry.Observation, now int64) {
 		if st == nil {
 			st = e.newStream(o.Device, o.Metric, 0)
 		}
-		st.lastAt = max(st.lastAt, o.At)
+		if o.At < st.lastAt {
+			continue // the log has overtaken it since it was copied
+		}
+		st.lastAt = o.At
 		for _, r := range st.rules {
 			j.judgeOld(st, r, o, now)
 		}

@@ -205,6 +205,39 @@ func TestSlowConsumerDelaysNoAlarm(t *testing.T) {
 	}
 }
 
+// growing is a log that takes one more record before it is read.
+type growing struct {
+	*tsdb.DB
+	grow func()
+}
+
+func (g *growing) Records(ctx context.Context, from uint64, yield func(*telemetry.Record) bool) error {
+	if grow := g.grow; grow != nil {
+		g.grow = nil
+		grow()
+	}
+	return g.DB.Records(ctx, from, yield)
+}
+
+// What Latest held when the log was begun to be read is not judged after what the log held since.
+func TestLatestThatTheLogHasOvertaken(t *testing.T) {
+	w := newLogged(t, "s1")
+	w.create(fourGrams())
+	w.Observe(w.keep(at("s1", 1, 5)))
+	if err := w.checkpoint(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.to(2)
+	w.feed = &growing{w.log, func() { w.keep(at("s1", 2, 3)) }}
+	w.store = nil
+	w.restart()
+	w.caughtUp()
+	w.settle()
+	if got := words(w.takeEvents()); got != "raised:active returned:returned" {
+		t.Errorf("%q", got)
+	}
+}
+
 // gappy is a log whose bounds have deleted what lies before from.
 type gappy struct {
 	*tsdb.DB
