@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -13,26 +15,63 @@ import (
 
 	"cuulong/cmd/fieldsim/field"
 	"cuulong/devices"
+	"cuulong/devices/mqtt"
 )
 
 // server says where the operations centre is; both sides default to this machine.
 type server struct {
 	API   string `name:"api" default:"http://127.0.0.1:8080" help:"Base URL of the HTTP API." placeholder:"URL"`
 	Token string `env:"IOC_TOKEN" help:"API token; better given by the environment than on the command line." placeholder:"TOKEN"`
+	CA    string `name:"ca" help:"PEM file of the authorities that certificates of API and broker lead to; default: the system's." type:"existingfile" placeholder:"FILE"`
 }
 
 func (s server) open() (*field.API, error) {
 	if s.Token == "" {
 		return nil, errors.New("an API token is needed: --token or IOC_TOKEN")
 	}
-	return &field.API{URL: s.API, Token: s.Token}, nil
+	api := &field.API{URL: s.API, Token: s.Token}
+	if s.CA != "" {
+		pool, err := mqtt.ReadCA(s.CA)
+		if err != nil {
+			return nil, err
+		}
+		transport := http.DefaultTransport.(*http.Transport).Clone()
+		transport.TLSClientConfig = &tls.Config{RootCAs: pool}
+		api.Client = &http.Client{Transport: transport}
+	}
+	return api, nil
+}
+
+// speech is a side that also speaks to a broker.
+type speech struct {
+	server
+	Broker string `default:"127.0.0.1:1883" help:"MQTT broker: host:port, mqtt://host or mqtts://host; IPv6 in brackets." placeholder:"ADDRESS"`
+}
+
+// broker is its address, and how TLS is spoken with it: nil for not at all.
+func (s speech) broker() (addr string, secure *tls.Config, err error) {
+	raw := s.Broker
+	if !strings.Contains(raw, "://") {
+		raw = "mqtt://" + raw
+	}
+	at, err := mqtt.ParseBroker(raw)
+	if err != nil {
+		return "", nil, fmt.Errorf("--broker %w", err)
+	}
+	if !at.TLS {
+		return at.Addr, nil, nil
+	}
+	secure = &tls.Config{ServerName: at.Host}
+	if s.CA != "" {
+		secure.RootCAs, err = mqtt.ReadCA(s.CA)
+	}
+	return at.Addr, secure, err
 }
 
 func logger() *slog.Logger { return slog.New(slog.NewTextHandler(os.Stderr, nil)) }
 
 type provinceCmd struct {
-	server
-	Broker      string        `default:"127.0.0.1:1883" help:"MQTT broker, host:port."`
+	speech
 	Credentials string        `default:"fieldsim-credentials.json" help:"File that keeps the devices' credentials (mode 0600), so that a later run goes on with them." type:"path"`
 	Reset       bool          `name:"reset-credentials" help:"Give new credentials to devices that are registered but not in the file."`
 	Tide        float64       `default:"1" help:"Speed of the water's clock; timestamps stay real."`
@@ -43,6 +82,10 @@ type provinceCmd struct {
 }
 
 func (c provinceCmd) Run(ctx context.Context) error {
+	broker, secure, err := c.broker()
+	if err != nil {
+		return err
+	}
 	api, err := c.open()
 	if err != nil {
 		return err
@@ -56,14 +99,13 @@ func (c provinceCmd) Run(ctx context.Context) error {
 			return err
 		}
 	}
-	fmt.Fprintf(os.Stderr, "speaking for %d devices to %s; interrupt to end\n", len(logins), c.Broker)
-	return field.Run(ctx, field.Options{Broker: c.Broker, Logins: logins, Tide: c.Tide, Seed: c.Seed, Every: c.Every,
+	fmt.Fprintf(os.Stderr, "speaking for %d devices to %s; interrupt to end\n", len(logins), broker)
+	return field.Run(ctx, field.Options{Broker: broker, TLS: secure, Logins: logins, Tide: c.Tide, Seed: c.Seed, Every: c.Every,
 		Faults: c.Faults, Logger: logger()})
 }
 
 type loadCmd struct {
-	server
-	Broker      string        `default:"127.0.0.1:1883" help:"MQTT broker, host:port."`
+	speech
 	Connections int           `default:"10" help:"Connections, a device each."`
 	Inflight    int           `default:"16" help:"Unacknowledged messages a connection."`
 	Rate        float64       `default:"0" help:"Messages a second in all; 0 is as fast as it goes."`
@@ -74,19 +116,24 @@ type loadCmd struct {
 	Messages    int64         `default:"0" help:"How many to send in all; 0 is no bound."`
 	Drain       time.Duration `default:"15s" help:"Patience for the last acknowledgements."`
 	Ledger      string        `help:"Folder for the ledger of what was sent and acknowledged; a second run goes on with it." type:"path"`
+	SyncEach    bool          `name:"sync-each" help:"Make the ledger durable before each write to the network, not every 2 s: it then outlives a power cut of this machine."`
 	Seed        uint64        `default:"0" help:"Seed of the values."`
 	Credentials string        `help:"Credentials file; the first --connections of its load devices speak. With a token, missing devices are registered and kept in it." type:"path"`
 	Open        bool          `help:"The broker asks for no credentials."`
 }
 
 func (c loadCmd) Run(ctx context.Context) error {
+	broker, secure, err := c.broker()
+	if err != nil {
+		return err
+	}
 	logins, err := c.logins(ctx)
 	if err != nil {
 		return err
 	}
-	r, err := field.Load(ctx, field.LoadOptions{Broker: c.Broker, Logins: logins, Connections: c.Connections,
+	r, err := field.Load(ctx, field.LoadOptions{Broker: broker, TLS: secure, Logins: logins, Connections: c.Connections,
 		Inflight: c.Inflight, Rate: c.Rate, Batch: c.Batch, QoS: c.QoS, Version: c.MQTT, Duration: c.Duration,
-		Messages: c.Messages, Drain: c.Drain, Ledger: c.Ledger, Seed: c.Seed, Logger: logger()})
+		Messages: c.Messages, Drain: c.Drain, Ledger: c.Ledger, SyncEach: c.SyncEach, Seed: c.Seed, Logger: logger()})
 	if r.Sent > 0 {
 		fmt.Fprintf(os.Stderr, "%.0f messages/s, acknowledged after p50 %v, p99 %v, most %v\n", r.Rate(), r.P50, r.P99, r.Max)
 		err = errors.Join(err, printJSON(r))
@@ -135,9 +182,8 @@ func (c loadCmd) logins(ctx context.Context) ([]field.Login, error) {
 }
 
 type replayCmd struct {
-	server
+	speech
 	File        string            `arg:"" help:"CSV file with a head." type:"existingfile"`
-	Broker      string            `default:"127.0.0.1:1883" help:"MQTT broker, host:port."`
 	Device      string            `default:"replay" help:"Id of the station that speaks; registered where it is new."`
 	Credentials string            `default:"fieldsim-credentials.json" help:"Credentials file." type:"path"`
 	Time        string            `help:"Column of the time; default: t, ts, time, timestamp, DateTimeStamp, ..." placeholder:"COLUMN"`
@@ -148,6 +194,10 @@ type replayCmd struct {
 }
 
 func (c replayCmd) Run(ctx context.Context) error {
+	broker, secure, err := c.broker()
+	if err != nil {
+		return err
+	}
 	api, err := c.open()
 	if err != nil {
 		return err
@@ -167,7 +217,7 @@ func (c replayCmd) Run(ctx context.Context) error {
 	}
 	defer file.Close()
 	r, err := field.Replay(ctx, file, field.ReplayOptions{
-		Broker: c.Broker, Login: logins[id], Time: c.Time, Map: c.Map, Zone: time.FixedZone("", int(c.Offset.Seconds())), Shift: c.Shift, Speed: c.Speed,
+		Broker: broker, TLS: secure, Login: logins[id], Time: c.Time, Map: c.Map, Zone: time.FixedZone("", int(c.Offset.Seconds())), Shift: c.Shift, Speed: c.Speed,
 		Bad: func(line int, why string) { fmt.Fprintf(os.Stderr, "%s:%d: %s\n", c.File, line, why) },
 	})
 	return errors.Join(err, printJSON(r))

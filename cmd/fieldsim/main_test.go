@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -98,5 +99,33 @@ func TestCamerasServeUntilInterrupted(t *testing.T) {
 	}
 	if err := (camerasCmd{Addr: "127.0.0.1:0", Clip: "main.go", FPS: 25}).Run(t.Context()); err == nil {
 		t.Error("a text was played")
+	}
+}
+
+// A broker's address is host:port or a URL, IPv6 as well as IPv4; what it is
+// not is told without repeating it.
+func TestBrokerAddress(t *testing.T) {
+	for raw, want := range map[string]string{
+		"127.0.0.1:1883":           "127.0.0.1:1883",
+		"[::1]:1884":               "[::1]:1884",
+		"mqtt://broker.example.vn": "broker.example.vn:1883",
+		"mqtts://[2001:db8::1]":    "[2001:db8::1]:8883 2001:db8::1",
+		"mqtts://b.example.vn:88":  "b.example.vn:88 b.example.vn",
+	} {
+		got, secure, err := speech{Broker: raw}.broker()
+		if secure != nil {
+			got += " " + secure.ServerName
+		}
+		if err != nil || got != want {
+			t.Errorf("%s: %q, %v", raw, got, err)
+		}
+	}
+	for _, raw := range []string{"", "http://a", "mqtt://u:geheim@a", "a:b", "::1:1883", "mqtt://a/b"} {
+		if _, _, err := (speech{Broker: raw}).broker(); err == nil || strings.Contains(err.Error(), "geheim") {
+			t.Errorf("%q: %v", raw, err)
+		}
+	}
+	if _, _, err := (speech{Broker: "mqtts://a", server: server{CA: "testdata/none.pem"}}).broker(); err == nil {
+		t.Error("authorities that are not there")
 	}
 }

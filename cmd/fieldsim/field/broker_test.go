@@ -3,6 +3,7 @@ package field
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -23,6 +24,7 @@ import (
 type far struct {
 	t    *testing.T
 	addr string
+	tls  *tls.Config // nil: none
 
 	mu     sync.Mutex
 	server *mochi.Server
@@ -42,8 +44,13 @@ type far struct {
 
 func newFar(t *testing.T) *far {
 	t.Helper()
-	f := &far{t: t, memory: map[string]map[int64]float64{}, count: map[string]int{}}
-	f.start("127.0.0.1:0")
+	return newFarAt(t, "127.0.0.1:0", nil)
+}
+
+func newFarAt(t *testing.T, addr string, secure *tls.Config) *far {
+	t.Helper()
+	f := &far{t: t, tls: secure, memory: map[string]map[int64]float64{}, count: map[string]int{}}
+	f.start(addr)
 	t.Cleanup(f.cut)
 	return f
 }
@@ -60,7 +67,11 @@ func (f *far) start(addr string) {
 		f.t.Fatal(err)
 	}
 	socket := &cutListener{Listener: l}
-	if err := s.AddListener(listeners.NewNet("t", socket)); err != nil {
+	var heard net.Listener = socket
+	if f.tls != nil {
+		heard = tls.NewListener(socket, f.tls)
+	}
+	if err := s.AddListener(listeners.NewNet("t", heard)); err != nil {
 		f.t.Fatal(err)
 	}
 	if err := s.Serve(); err != nil {

@@ -152,7 +152,10 @@ type ledger struct {
 	mu    sync.Mutex
 	file  *os.File
 	out   *bufio.Writer
-	dirty bool // written since the last fsync
+	dirty bool // written since the last fsync began
+
+	syncing sync.Mutex // held through an fsync: who has nothing to add waits for it too
+	each    bool       // settle is sync; set before the first write
 
 	// Where the next message begins; owned by the publisher's writer after open.
 	next uint64 // sequence
@@ -167,7 +170,7 @@ func openLedger(dir string, h ledgerHead) (*ledger, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &ledger{file: f, out: bufio.NewWriterSize(f, 1<<16)}
+	l := &ledger{file: f, out: bufio.NewWriter(f)}
 	if err := l.begin(h); err != nil {
 		_ = f.Close()
 		return nil, fmt.Errorf("%s: %w", path, err)
@@ -243,11 +246,21 @@ func (l *ledger) flush() error {
 	return l.out.Flush()
 }
 
+// settle is called before what was written may have consequences.
+func (l *ledger) settle() error {
+	if l != nil && l.each {
+		return l.sync()
+	}
+	return l.flush()
+}
+
 // sync makes everything durable.
 func (l *ledger) sync() error {
 	if l == nil {
 		return nil
 	}
+	l.syncing.Lock()
+	defer l.syncing.Unlock()
 	l.mu.Lock()
 	dirty := l.dirty
 	l.dirty = false
@@ -256,7 +269,7 @@ func (l *ledger) sync() error {
 	if err != nil || !dirty {
 		return err
 	}
-	return l.file.Sync() // outside the lock: an fsync must not hold up the publisher
+	return l.file.Sync() // outside mu: an fsync must not hold up who writes
 }
 
 func (l *ledger) close() error {

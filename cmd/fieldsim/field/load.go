@@ -2,6 +2,7 @@ package field
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,7 +15,8 @@ import (
 
 // LoadOptions describe a load. The zero value of a field means its default.
 type LoadOptions struct {
-	Broker string // host:port
+	Broker string      // host:port
+	TLS    *tls.Config // nil: none
 	// Logins of the devices that speak, one connection each; at least
 	// Connections of them. None: devices load-0001, ... without a password.
 	Logins      []Login
@@ -30,9 +32,12 @@ type LoadOptions struct {
 
 	Ledger    string        // folder, created; empty: keep none
 	SyncEvery time.Duration // of the ledger's fsyncs, default 2 s
-	Seed      uint64        // of the values
-	Metrics   []string      // default LoadMetrics
-	Logger    *slog.Logger  // default: none
+	// SyncEach makes the ledger durable before each write to the network as well:
+	// then a store never holds what the ledger has lost in a power cut.
+	SyncEach bool
+	Seed     uint64       // of the values
+	Metrics  []string     // default LoadMetrics
+	Logger   *slog.Logger // default: none
 }
 
 // LoadResult is what came of it. Latency is from a message's first sending to its acknowledgement.
@@ -113,6 +118,9 @@ func (o *LoadOptions) complete() error {
 	return nil
 }
 
+// buffer is the size of a connection's buffers: few take much, thousands little.
+func (o *LoadOptions) buffer() int { return min(1<<16, max(1<<12, (64<<20)/o.Connections)) }
+
 // LoadDevice is the id of the i-th load device, from 0.
 func LoadDevice(i int) devices.ID { return devices.ID(fmt.Sprintf("load-%04d", i+1)) }
 
@@ -120,15 +128,21 @@ func LoadDevice(i int) devices.ID { return devices.ID(fmt.Sprintf("load-%04d", i
 // Drain for the acknowledgements under way (not when ctx ended). A connection
 // that breaks comes again and sends what is unacknowledged once more, with DUP
 // and the same times. The result holds in the error case too; the error is bad
-// options, a refused log-in, or a ledger that cannot be written.
+// options, a refused log-in, a certificate that
+// cannot be trusted, or a ledger that cannot be written.
 func Load(ctx context.Context, o LoadOptions) (LoadResult, error) {
 	if err := o.complete(); err != nil {
 		return LoadResult{}, err
 	}
+	files := o.Connections
 	if o.Ledger != "" {
+		files *= 2
 		if err := os.MkdirAll(o.Ledger, 0o700); err != nil {
 			return LoadResult{}, err
 		}
+	}
+	if err := enoughFiles(files); err != nil {
+		return LoadResult{}, err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

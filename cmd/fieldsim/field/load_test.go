@@ -3,9 +3,14 @@ package field
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
+	"net/http/httptest"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -128,6 +133,48 @@ func b2i(b bool) int {
 		return 1
 	}
 	return 0
+}
+
+// A load speaks TLS, over IPv4 and IPv6, comes again over it, keeps its ledger
+// at least as durable as asked, and ends at once where the certificate cannot
+// be trusted.
+func TestLoadOverTLS(t *testing.T) {
+	web := httptest.NewTLSServer(nil) // for its certificate, which is of 127.0.0.1 and ::1
+	defer web.Close()
+	for _, addr := range []string{"127.0.0.1:0", "[::1]:0"} {
+		f := newFarAt(t, addr, web.TLS)
+		dir := t.TempDir()
+		const messages = 600
+		half := make(chan struct{})
+		n := 0
+		f.judge = func(packets.Packet) error {
+			if n++; n == messages/2 {
+				close(half)
+			}
+			return nil
+		}
+		var again sync.WaitGroup
+		again.Go(func() {
+			<-half
+			f.cut()
+			f.start(f.addr)
+		})
+		o := LoadOptions{Broker: f.addr, TLS: web.Client().Transport.(*http.Transport).TLSClientConfig, Connections: 3, QoS: 1,
+			Messages: messages, Ledger: dir, SyncEach: true}
+		r, err := Load(t.Context(), o)
+		again.Wait()
+		if err != nil || r.Acked != messages || r.Unacked != 0 || r.Reconnects < 1 {
+			t.Fatalf("%s: %+v, %v", addr, r, err)
+		}
+		if a, err := Audit(t.Context(), dir, f.stored); err != nil || !a.OK() || a.Acked != messages {
+			t.Errorf("%s: %+v, %v", addr, a, err)
+		}
+		o.TLS, o.Ledger = &tls.Config{RootCAs: x509.NewCertPool()}, ""
+		var untrusted *tls.CertificateVerificationError
+		if _, err := Load(t.Context(), o); !errors.As(err, &untrusted) {
+			t.Errorf("%s: a stranger's certificate gave %v", addr, err)
+		}
+	}
 }
 
 // What a v5 broker acknowledges with a reason counts apart and need not be stored.

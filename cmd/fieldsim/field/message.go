@@ -38,7 +38,7 @@ func (p *publisher) put(packet []byte) error {
 			return err
 		}
 		if len(packet) > p.out.Available() { // larger than the buffer: it goes out at once
-			if err := p.book.flush(); err != nil {
+			if err := p.book.settle(); err != nil {
 				return fmt.Errorf("%w: %v", errLedger, err)
 			}
 		}
@@ -52,7 +52,7 @@ func (p *publisher) flush() error {
 	if p.out.Buffered() == 0 {
 		return nil
 	}
-	if err := p.book.flush(); err != nil {
+	if err := p.book.settle(); err != nil {
 		return fmt.Errorf("%w: %v", errLedger, err)
 	}
 	return p.out.Flush()

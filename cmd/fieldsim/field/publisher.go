@@ -3,6 +3,7 @@ package field
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -98,6 +99,7 @@ func newPublisher(o *LoadOptions, out *outage, i int) (*publisher, error) {
 		if err != nil {
 			return nil, err
 		}
+		p.book.each = o.SyncEach
 		p.next, p.row, p.cell = p.book.next, p.book.row, p.book.cell
 	}
 	// Connections take turns within the interval.
@@ -119,8 +121,9 @@ func (p *publisher) run(ctx context.Context, began time.Time) error {
 	wait := 50 * time.Millisecond
 	for {
 		err := p.session(drainCtx, sendCtx)
+		var untrusted *tls.CertificateVerificationError
 		switch {
-		case err == nil || errors.Is(err, errRefused) || errors.Is(err, errLedger):
+		case err == nil || errors.Is(err, errRefused) || errors.Is(err, errLedger) || errors.As(err, &untrusted):
 			return err
 		case drainCtx.Err() != nil:
 			return nil
@@ -218,10 +221,9 @@ func (p *publisher) session(ctx, sendCtx context.Context) error {
 
 // open dials, logs in and starts the reader, whose error comes through lost.
 func (p *publisher) open(ctx context.Context) (lost chan error, err error) {
-	var d net.Dialer
 	dialCtx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	p.conn, err = d.DialContext(dialCtx, "tcp", p.o.Broker)
+	p.conn, err = dial(dialCtx, p.o.Broker, p.o.TLS)
 	if err != nil {
 		return nil, err
 	}
@@ -237,7 +239,7 @@ func (p *publisher) open(ctx context.Context) (lost chan error, err error) {
 	if _, err := p.conn.Write(connectPacket(p.o.Version, p.login, loadKeepAliveS)); err != nil {
 		return nil, err
 	}
-	in := &packetReader{in: bufio.NewReaderSize(p.conn, 1<<16)}
+	in := &packetReader{in: bufio.NewReaderSize(p.conn, p.o.buffer())}
 	answer, err := in.next()
 	if err != nil {
 		return nil, fmt.Errorf("no CONNACK: %w", err)
@@ -256,7 +258,7 @@ func (p *publisher) open(ctx context.Context) (lost chan error, err error) {
 	_ = p.conn.SetDeadline(time.Time{})
 	p.outage.connected(devices.ID(p.login.Username))
 	p.window = min(p.o.Inflight, most) // [MQTT-3.3.4-9]
-	p.out = bufio.NewWriterSize(p.conn, 1<<16)
+	p.out = bufio.NewWriterSize(p.conn, p.o.buffer())
 	lost = make(chan error, 1)
 	go func() {
 		defer close(lost)

@@ -2,11 +2,14 @@ package field
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
 	"math"
+	"net"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,7 +20,8 @@ import (
 
 // ReplayOptions say how a file of a station's past is told again.
 type ReplayOptions struct {
-	Broker string
+	Broker string      // host:port
+	TLS    *tls.Config // nil: none
 	Login  Login
 	Time   string            // column of the time; empty: the first that is called as times are
 	Map    map[string]string // column → metric; empty: DefaultColumns
@@ -61,7 +65,12 @@ func Replay(ctx context.Context, file io.Reader, o ReplayOptions) (ReplayResult,
 		}
 	}
 	client := paho.NewClient(paho.NewClientOptions().AddBroker("tcp://" + o.Broker).SetClientID(o.Login.Username).
-		SetUsername(o.Login.Username).SetPassword(o.Login.Password).SetProtocolVersion(4).SetAutoReconnect(false).SetConnectTimeout(ackPatience))
+		SetUsername(o.Login.Username).SetPassword(o.Login.Password).SetProtocolVersion(4).SetAutoReconnect(false).SetConnectTimeout(ackPatience).
+		SetCustomOpenConnectionFn(func(*url.URL, paho.ClientOptions) (net.Conn, error) {
+			dialCtx, cancel := context.WithTimeout(ctx, ackPatience)
+			defer cancel()
+			return dial(dialCtx, o.Broker, o.TLS)
+		}))
 	if token := client.Connect(); token.Wait() && token.Error() != nil {
 		return result, token.Error()
 	}

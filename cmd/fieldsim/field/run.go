@@ -2,6 +2,7 @@ package field
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"math/rand/v2"
@@ -20,7 +21,8 @@ const DemoTide = 30
 
 // Options of a running field.
 type Options struct {
-	Broker string // host:port
+	Broker string      // host:port
+	TLS    *tls.Config // nil: none
 	// Logins by device. A device without one stays silent; nil means that the
 	// broker asks for none.
 	Logins map[devices.ID]Login

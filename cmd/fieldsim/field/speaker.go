@@ -90,10 +90,9 @@ type line struct {
 
 // connect opens a clean MQTT 3.1.1 session under the device's own id.
 func (sp *speaker) connect(ctx context.Context) (*line, error) {
-	var d net.Dialer
 	dialCtx, cancel := context.WithTimeout(ctx, ackPatience)
 	defer cancel()
-	conn, err := d.DialContext(dialCtx, "tcp", sp.o.Broker)
+	conn, err := dial(dialCtx, sp.o.Broker, sp.o.TLS)
 	if err != nil {
 		return nil, err
 	}
