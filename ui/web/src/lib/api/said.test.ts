@@ -9,6 +9,7 @@ describe('what the server says, in Vietnamese', () => {
   });
   it('reads a sentence within a sentence', () => {
     expect(inVietnamese('polygon 1: ring 0 has 3 positions; a ring needs at least 4')).toBe('đa giác 1: vòng 0 có 3 điểm; một vòng cần ít nhất 4');
+    expect(inVietnamese('not JSON at byte 12')).toBe('không phải JSON, ở byte 12');
   });
   it('leaves what it does not know as it was said', () => {
     expect(inVietnamese('the moon is full')).toBe('the moon is full');

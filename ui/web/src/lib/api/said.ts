@@ -77,6 +77,21 @@ const RULES: readonly Rule[] = [
   [/^is UTF-16; save it as CSV UTF-8$/, 'là UTF-16; lưu tệp dạng CSV UTF-8'],
   [/^has a decimal comma; write a point$/, 'dùng dấu phẩy thập phân; viết bằng dấu chấm'],
   [/^must be a number$/, 'phải là một số'],
+  // what was set aside (telemetry)
+  [/^(.+) at byte (\d+)$/, '$1, ở byte $2'],
+  [/^not JSON$/, 'không phải JSON'],
+  [/^nested too deep$/, 'lồng quá sâu'],
+  [/^ts (.+) is before 2000 or ahead of now$/, 'ts $1 trước năm 2000 hoặc nhanh hơn giờ máy chủ'],
+  [/^ts (.+) is not RFC 3339$/, 'ts $1 không theo RFC 3339'],
+  [/^ts is no time$/, 'ts không phải thời điểm'],
+  [/^ts is neither number nor string$/, 'ts không phải số, cũng không phải chuỗi'],
+  [/^no object "values"$/, 'không có đối tượng "values"'],
+  [/^an element is no object$/, 'có phần tử không phải đối tượng'],
+  [/^neither object nor array$/, 'không phải đối tượng, cũng không phải mảng'],
+  [/^no object of devices$/, 'không phải đối tượng gồm các thiết bị'],
+  [/^(".+") is no number$/, '$1 không phải là số'],
+  [/^more than ([\d,]+) datastreams$/, 'quá $1 chỉ số'],
+  [/^more than 10,000 observations$/, 'quá 10.000 giá trị'],
   // accounts, tokens
   [/^at least (\d+) characters$/, 'ít nhất $1 ký tự'],
   [/^must differ from the user name$/, 'phải khác tên đăng nhập'],
@@ -104,8 +119,9 @@ const RULES: readonly Rule[] = [
 export function inVietnamese(said: string): string {
   for (const [shape, vi] of RULES) {
     const m = shape.exec(said);
-    // A sentence may hold another: "polygon 1: ring 0 is open…".
-    if (m) return vi.replace(/\$(\d)/g, (_, i: string) => (i === '2' && said.startsWith('polygon ') ? inVietnamese(m[2] ?? '') : (m[Number(i)] ?? '')));
+    // A sentence may hold another: "polygon 1: ring 0 is open…", "not JSON at byte 3".
+    const inner = said.startsWith('polygon ') ? '2' : / at byte \d+$/.test(said) ? '1' : '';
+    if (m) return vi.replace(/\$(\d)/g, (_, i: string) => (i === inner ? inVietnamese(m[Number(i)] ?? '') : (m[Number(i)] ?? '')));
   }
   return said;
 }
