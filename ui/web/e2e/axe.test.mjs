@@ -64,7 +64,7 @@ journey('no serious fault by axe; both archipelagos are named', 300_000, async (
     await look(page, `${where}, light`);
     await page.emulateMedia({ colorScheme: 'dark' });
   };
-  const ADMIN = ['devices', 'devices/new', 'devices/import', 'cameras', 'cameras/new', 'cameras/import', `cameras/${DARK_CAMERA}`, 'zones', 'rules', 'accounts', 'tokens'];
+  const ADMIN = ['devices', 'devices/new', 'devices/import', 'cameras', 'cameras/new', 'cameras/import', `cameras/${DARK_CAMERA}`, 'zones', 'rules', 'accounts', 'tokens', 'quarantine'];
 
   await step('log-in and the empty province', async () => {
     const page = await browser.page({ as: null });
@@ -135,6 +135,8 @@ journey('no serious fault by axe; both archipelagos are named', 300_000, async (
       await page.locator('main h1').waitFor();
       await both(page, `admin ${path}`);
     }
+    await page.getByTestId('set-aside').first().getByRole('button').click();
+    await both(page, 'admin quarantine, opened');
     await page.context().close();
   });
 

@@ -6,7 +6,7 @@ import { DARK_CAMERA, film, fill, ROAD } from './lib/province.mjs';
 import { until } from './lib/until.mjs';
 import { strangers, visibleTexts, words } from './lib/words.mjs';
 
-const ADMIN = ['devices', 'devices/new', 'devices/import', 'cameras', 'cameras/new', 'cameras/import', `cameras/${DARK_CAMERA}`, 'zones', 'rules', 'accounts', 'tokens'];
+const ADMIN = ['devices', 'devices/new', 'devices/import', 'cameras', 'cameras/new', 'cameras/import', `cameras/${DARK_CAMERA}`, 'zones', 'rules', 'accounts', 'tokens', 'quarantine'];
 
 journey('search, language, theme', 240_000, async ({ ioc, browser, field, cameras, step }) => {
   assert.ok(words.length > 250, `the dictionary has ${words.length} words`);

@@ -1,6 +1,7 @@
 // Stations as they stand in the base map, registered by the API and heard by mosquitto_pub.
 import { spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const BASE = fileURLToPath(new URL('../../../../geo/base/', import.meta.url));
@@ -31,14 +32,21 @@ export class Field {
     this.passwords.set(device.id, credentials.password);
   }
 
-  args(id) {
-    return ['-V', '5', '-h', '127.0.0.1', '-p', String(this.ioc.mqtt), '-u', id, '-P', this.passwords.get(id), '-q', '1', '-t', `devices/${id}/telemetry`];
+  args(id, topic = `devices/${id}/telemetry`, version = '5') {
+    return ['-V', version, '-h', '127.0.0.1', '-p', String(this.ioc.mqtt), '-u', id, '-P', this.passwords.get(id), '-q', '1', '-t', topic];
   }
 
   /** One QoS 1 publish; resolves when it has been acknowledged. */
   publish(id, payload) {
     const body = typeof payload === 'number' ? { values: { salinity: payload } } : payload;
     return run('mosquitto_pub', [...this.args(id), '-m', JSON.stringify(body)]);
+  }
+
+  /** The same with any bytes, by MQTT 3.1.1, whose PUBACK has no reason that mosquitto_pub would complain of. */
+  publishRaw(id, payload, topic) {
+    const file = join(this.ioc.dir, 'payload');
+    writeFileSync(file, payload);
+    return run('mosquitto_pub', [...this.args(id, topic, '311'), '-f', file]);
   }
 
   /** A connection that stays open, one line a message. End it with close(). */

@@ -1,5 +1,5 @@
 // A small province with something of everything: stations in several states, an
-// access point, a zone, alarms of all four priorities.
+// access point, a zone, alarms of all four priorities, a message that cannot be read.
 import { beside } from './cameras.mjs';
 import { CUA_TIEU, placeOf } from './field.mjs';
 
@@ -25,6 +25,7 @@ export async function fill({ ioc, field }) {
   await field.publish(ROAD.id, { values: { level: -1.2 } });
   await field.publish(AIR, { values: { pm2_5: 1284.4, air_temperature: 31.5 } });
   await field.publish(WIFI, { values: { ap_clients: 41 } });
+  await field.publishRaw(ROAD.id, '{"values": {"level": -1.');
 }
 
 export const DARK_CAMERA = 'cam-tat';

@@ -1,9 +1,9 @@
 // The dictionary as the pages use it, and what is visible on a page.
 import { readFileSync } from 'node:fs';
 
-const source = readFileSync(new URL('../../src/lib/i18n/dictionary.ts', import.meta.url), 'utf8');
+const source = ['dictionary', 'quarantine'].map((part) => readFileSync(new URL(`../../src/lib/i18n/${part}.ts`, import.meta.url), 'utf8')).join('');
 const string = String.raw`'((?:[^'\\]|\\.)*)'`;
-export const words = [...source.matchAll(new RegExp(String.raw`^\s*(\w+): \[${string}, ${string}\],?\s*$`, 'gm'))].map(([, key, vi, en]) => ({ key, vi, en }));
+export const words = [...source.matchAll(new RegExp(String.raw`^\s*(\w+): \[\s*${string},\s*${string},?\s*\],?\s*$`, 'gm'))].map(([, key, vi, en]) => ({ key, vi, en }));
 
 /** Everything a reader sees or is read to: text, labels, titles, placeholders. */
 export function visibleTexts(page) {

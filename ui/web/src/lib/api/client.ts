@@ -57,12 +57,27 @@ export function call<T>(method: string, path: string, body?: unknown, signal?: A
 
 /** The same with a body that is a file, or a text of another type. */
 export async function send<T>(method: string, path: string, body: BodyInit | undefined, type: string, signal?: AbortSignal): Promise<T> {
+  const res = await ask(method, path, { Accept: 'application/json', ...(body === undefined ? {} : { 'Content-Type': type }) }, body, signal);
+  return res.status === 204 ? (undefined as T) : ((await res.json()) as T);
+}
+
+/** A list as a CSV file. */
+export async function csv(path: string): Promise<Blob> {
+  const res = await ask('GET', path, { Accept: 'text/csv' });
+  try {
+    return await res.blob();
+  } catch {
+    throw new Problem(0, 'cut off', ''); // what came is not the whole
+  }
+}
+
+async function ask(method: string, path: string, headers: HeadersInit, body?: BodyInit, signal?: AbortSignal): Promise<Response> {
   let res: Response;
   try {
     res = await fetch(path, {
       method,
       credentials: 'same-origin',
-      headers: body === undefined ? { Accept: 'application/json' } : { Accept: 'application/json', 'Content-Type': type },
+      headers,
       body,
       signal,
     });
@@ -75,8 +90,7 @@ export async function send<T>(method: string, path: string, body: BodyInit | und
     if (res.status === 401 && !path.endsWith('/session')) onUnauthorised();
     throw problem;
   }
-  if (res.status === 204) return undefined as T;
-  return (await res.json()) as T;
+  return res;
 }
 
 export const get = <T>(path: string, signal?: AbortSignal): Promise<T> => call<T>('GET', path, undefined, signal);

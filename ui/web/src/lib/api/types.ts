@@ -126,6 +126,21 @@ export interface Token {
   role?: Role;
   expires?: string;
 }
+/** What came in and could not be stored. */
+export interface SetAside {
+  id: string;
+  /** Receive time. */
+  seen: string;
+  /** Topic or route, with the sender's identity. */
+  source: string;
+  reason: string;
+  /** English. */
+  detail: string;
+  /** How many values it stands for. */
+  count: number;
+  payload: string;
+  payload_encoding?: 'base64';
+}
 export type SeriesPoint = [t: number, value: number, flag: number];
 export interface Series {
   device: string;

@@ -1,9 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { words } from './dictionary';
 import { prefs, t } from './locale.svelte';
+import { reasons, words as quarantine } from './quarantine';
 
 describe('dictionary', () => {
-  it.each(Object.entries(words))('%s is complete in both languages', (_key, [vi, en]) => {
+  const of = (part: string, all: Record<string, readonly [string, string]>) => Object.entries(all).map(([key, both]) => [part + key, both] as const);
+  it.each([...of('', words), ...of('quarantine ', quarantine), ...Object.entries(reasons).flatMap(([reason, r]) => of(`${reason} `, { title: r.title, help: r.help }))])('%s is complete in both languages', (_key, [vi, en]) => {
     expect(vi.trim()).not.toBe('');
     expect(en.trim()).not.toBe('');
     const blanks = (s: string) => [...s.matchAll(/\{(\w+)\}/g)].map((m) => m[1]).sort();

@@ -1,4 +1,5 @@
 // Every word on screen, Vietnamese first. `{name}` is filled in by t(), `{n|one|many}` goes by the number n.
+// What only one page says may come with that page (quarantine.ts): this file is in the shell.
 // Terms as in LOOK "Words" and DOMAIN "Official terms".
 
 export const words = {
@@ -68,6 +69,7 @@ export const words = {
   adminRules: ['Luật cảnh báo', 'Alarm rules'],
   adminAccounts: ['Tài khoản', 'Accounts'],
   adminTokens: ['Khoá API', 'API tokens'],
+  adminQuarantine: ['Dữ liệu bị giữ lại', 'Quarantine'],
   wallPage: ['Màn hình ghép', 'Video wall'],
   administration: ['Quản trị', 'Administration'],
   roleAdmin: ['quản trị', 'administrator'],

@@ -51,7 +51,10 @@ class Preferences {
 export const prefs = new Preferences();
 
 /** A word in the reader's language, with its blanks filled; `{n|alarm|alarms}` is the first for one, else the second. */
-export function t(word: Word, blanks: Record<string, string | number> = {}): string {
-  const text: string = words[word][prefs.locale === 'vi' ? 0 : 1];
+export const t = (word: Word, blanks?: Record<string, string | number>): string => say(words[word], blanks);
+
+/** The same for words that come with their page (quarantine.ts). */
+export function say(both: readonly [vi: string, en: string], blanks: Record<string, string | number> = {}): string {
+  const text = both[prefs.locale === 'vi' ? 0 : 1];
   return text.replace(/\{(\w+)\|([^|}]*)\|([^}]*)\}/g, (_, name: string, one: string, many: string) => (String(blanks[name]) === '1' ? one : many)).replace(/\{(\w+)\}/g, (whole, name: string) => (name in blanks ? String(blanks[name]) : whole));
 }
