@@ -243,7 +243,9 @@ func (c auditCmd) stored() (field.Stored, error) {
 	}
 	var stores []field.Stored
 	for i, url := range urls {
-		api, err := server{API: url, Token: tokens[i]}.open()
+		one := c.server
+		one.API, one.Token = url, tokens[i]
+		api, err := one.open()
 		if err != nil {
 			return nil, err
 		}

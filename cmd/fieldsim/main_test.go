@@ -2,8 +2,14 @@ package main
 
 import (
 	"context"
+	"encoding/pem"
+	"errors"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -127,5 +133,30 @@ func TestBrokerAddress(t *testing.T) {
 	}
 	if _, _, err := (speech{Broker: "mqtts://a", server: server{CA: "testdata/none.pem"}}).broker(); err == nil {
 		t.Error("authorities that are not there")
+	}
+}
+
+// The authorities of --ca are trusted wherever the API is asked, and no others.
+func TestAPITrustsItsAuthorities(t *testing.T) {
+	api := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "{}", http.StatusTeapot) }))
+	defer api.Close()
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: api.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, trusted := range []bool{true, false} {
+		c := auditCmd{server: server{API: api.URL, Token: "t"}}
+		if trusted {
+			c.CA = ca
+		}
+		stored, err := c.stored()
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = stored(t.Context(), "a", "salinity", 0, 1, func(int64, float64) bool { return true })
+		var heard *field.StatusError
+		if errors.As(err, &heard) != trusted {
+			t.Errorf("trusted %v: %v", trusted, err)
+		}
 	}
 }
