@@ -1,6 +1,7 @@
 package field
 
 import (
+	"compress/gzip"
 	"fmt"
 	"os"
 	"slices"
@@ -47,14 +48,15 @@ func TestReadSamples(t *testing.T) {
 // TestReadEstuaries reads two real stations' files.
 func TestReadEstuaries(t *testing.T) {
 	for file, want := range map[string]int{"apacpwq.csv": 4, "gndblwq2021.csv": 7} {
-		f, err := os.Open("../../../../shared/data/estuary/" + file)
-		if os.IsNotExist(err) {
-			t.Skip("the folder shared/data does not stand beside the repository")
-		}
+		f, err := os.Open("../../../telemetry/testdata/estuary/" + file + ".gz")
 		if err != nil {
 			t.Fatal(err)
 		}
-		rows, r, err := readSamples(f, ReplayOptions{})
+		text, err := gzip.NewReader(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows, r, err := readSamples(text, ReplayOptions{})
 		_ = f.Close()
 		most := 0
 		for _, row := range rows {
