@@ -148,16 +148,6 @@ func benchConnections(t *testing.T) {
 	}
 }
 
-func pahoClient(t testing.TB, addr, user, password string) paho.Client {
-	t.Helper()
-	o := paho.NewClientOptions().AddBroker("tcp://" + addr).SetUsername(user).SetPassword(password).SetClientID(user).SetMessageChannelDepth(1000)
-	client := paho.NewClient(o)
-	if token := client.Connect(); token.Wait() && token.Error() != nil {
-		t.Fatal(token.Error())
-	}
-	return client
-}
-
 // The pile: mosquitto, a subscriber that writes to InfluxDB, InfluxDB. It stands
 // in for Telegraf with the writes that serve it best: 5,000 points at once.
 func benchPile(t *testing.T) {

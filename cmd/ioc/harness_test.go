@@ -16,6 +16,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	paho "github.com/eclipse/paho.mqtt.golang"
 )
 
 // The binary under test is the normal build, made once by make.
@@ -160,4 +162,15 @@ func contains(text string, parts ...string) bool {
 		}
 	}
 	return true
+}
+
+// pahoClient is a connection of a device, or of anybody to an open broker.
+func pahoClient(t testing.TB, addr, user, password string) paho.Client {
+	t.Helper()
+	o := paho.NewClientOptions().AddBroker("tcp://" + addr).SetUsername(user).SetPassword(password).SetClientID(user).SetMessageChannelDepth(1000)
+	client := paho.NewClient(o)
+	if token := client.Connect(); token.Wait() && token.Error() != nil {
+		t.Fatal(token.Error())
+	}
+	return client
 }
