@@ -1,6 +1,6 @@
 // Sentences about values, in the reader's language. Read inside components only.
 
-import type { Alarm, Device, Metric, Rule } from '../api/types';
+import type { Alarm, Device, JournalEvent, Metric, Rule } from '../api/types';
 import { fold } from '../format/fold';
 import { formatNumber, formatUnit, formatValue, THIN } from '../format/number';
 import { prefs, t } from '../i18n/locale.svelte';
@@ -37,6 +37,11 @@ export function riverPlace(p: Province, d: Device | undefined): string {
 const OWN = { 'ioc.disk-low': 'ownDiskLow', 'ioc.disk-full': 'ownDiskFull', 'ioc.log-failed': 'ownLogFailed' } as const;
 const ownWord = (a: Alarm) => (OWN as Record<string, (typeof OWN)[keyof typeof OWN] | undefined>)[a.rule];
 export const isOwn = (a: Alarm): boolean => ownWord(a) !== undefined;
+/** What the journal says beside an event. The server's own words on itself are in its language; here they are in the reader's. */
+export function journalText(e: JournalEvent): string {
+  const own = e.type === 'raised' && e.actor === 'system' ? ownWord(e.alarm) : undefined;
+  return own ? t(`${own}Why`) : (e.comment ?? '');
+}
 /** Whether an alarm has a value against a threshold. */
 export const isMeasured = (a: Alarm): boolean => a.rule !== 'ioc.log-failed';
 
