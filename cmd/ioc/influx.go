@@ -77,10 +77,26 @@ func openOutside(cfg Config, embedded *tsdb.DB, log *slog.Logger, metrics promet
 			URL: in.URL, Token: cfg.influxToken, Org: in.Org, Bucket: in.Bucket, TLS: secure,
 			Logger: log, Metrics: metrics, SetAside: o.setAside,
 		})
-		return o, err
-	default:
-		return o, embedded.Forget(influx.Consumer) // the log need not wait for one that was
+		if err != nil {
+			return o, err
+		}
 	}
+	return o, o.forgetOthers()
+}
+
+// forgetOthers ends the places of databases that were: the log need not wait for them.
+func (o *outside) forgetOthers() error {
+	var errs []error
+	for _, name := range o.embedded.Consumers() {
+		if !influx.IsConsumer(name) || o.influx != nil && name == o.influx.Consumer() {
+			continue
+		}
+		if o.influx != nil {
+			o.log.Warn("the InfluxDB is another one than before: what the log holds is written to it; export-data writes what is older")
+		}
+		errs = append(errs, o.embedded.Forget(name))
+	}
+	return errors.Join(errs...)
 }
 
 // series answers queries.

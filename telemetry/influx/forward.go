@@ -2,9 +2,12 @@ package influx
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -13,8 +16,17 @@ import (
 	"cuulong/telemetry"
 )
 
-// Consumer is the Forwarder's name among the log's.
-const Consumer = "influx"
+const consumer = "influx"
+
+// Consumer is the Forwarder's name among the log's: one for each database, since
+// another one has nothing of what the log holds.
+func (s *Store) Consumer() string {
+	sum := sha256.Sum256([]byte(strings.Join([]string{s.o.URL, s.o.Org, s.o.Bucket}, "\n")))
+	return consumer + "_" + hex.EncodeToString(sum[:4])
+}
+
+// IsConsumer tells the name of a Forwarder, of whatever database.
+func IsConsumer(name string) bool { return name == consumer || strings.HasPrefix(name, consumer+"_") }
 
 // Forwarding is how a Forwarder goes about it.
 type Forwarding struct {
@@ -59,12 +71,12 @@ func NewForwarder(s *Store, o Forwarding) (*Forwarder, error) {
 		o.Linger = defaultLinger
 	}
 	f := &Forwarder{s: s, o: o, log: o.Logger}
-	place, err := o.Feed.Place(Consumer)
+	place, err := o.Feed.Place(s.Consumer())
 	if err != nil {
 		return nil, fmt.Errorf("influx: place in the log: %w", err)
 	}
 	// Also the first one: from now on the log keeps for us what we have not read.
-	if err := o.Feed.SetPlace(Consumer, place); err != nil {
+	if err := o.Feed.SetPlace(s.Consumer(), place); err != nil {
 		return nil, fmt.Errorf("influx: place in the log: %w", err)
 	}
 	f.noted = place
@@ -152,7 +164,7 @@ func (f *Forwarder) note(now bool) {
 		return
 	}
 	f.notedAt = time.Now()
-	if err := f.o.Feed.SetPlace(Consumer, done); err != nil {
+	if err := f.o.Feed.SetPlace(f.s.Consumer(), done); err != nil {
 		f.log.Warn("InfluxDB's place in the log is not noted", "err", err)
 		return
 	}

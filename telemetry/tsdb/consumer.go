@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -123,6 +125,13 @@ func (db *DB) Await(ctx context.Context, after uint64) error {
 
 // Head is the seq of the newest durable record: what a consumer's place is behind of.
 func (db *DB) Head() uint64 { return db.appended.Load() }
+
+// Consumers are the names of those who have a place.
+func (db *DB) Consumers() []string {
+	db.places.mu.Lock()
+	defer db.places.mu.Unlock()
+	return slices.Sorted(maps.Keys(db.places.done))
+}
 
 // Place is the last seq that a consumer has done with; 0 where it has none.
 func (db *DB) Place(consumer string) (uint64, error) {

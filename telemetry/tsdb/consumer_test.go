@@ -141,8 +141,12 @@ func TestForget(t *testing.T) {
 		t.Fatal(err)
 	}
 	appendAll(t, db, 1, 30)
+	before := db.Consumers()
 	if err := db.Forget("alarms"); err != nil {
 		t.Fatal(err)
+	}
+	if after := db.Consumers(); len(before) != 1 || before[0] != "alarms" || len(after) != 0 {
+		t.Errorf("consumers %v, then %v", before, after)
 	}
 	if err := db.clean(); err != nil {
 		t.Fatal(err)
