@@ -17,8 +17,9 @@ import (
 // Quarantine is the log as far as it holds what was set aside.
 type Quarantine interface {
 	// SetAsideBefore yields the entries of records before seq before, the newest
-	// first, until yield says false; i counts within a record.
-	SetAsideBefore(ctx context.Context, before uint64, yield func(seq uint64, i int, a telemetry.SetAside) bool) error
+	// first, until yield says false; i counts within a record. After about most
+	// bytes of log (0: no bound) it ends with the before to go on with, or 0.
+	SetAsideBefore(ctx context.Context, before uint64, most int64, yield func(seq uint64, i int, a telemetry.SetAside) bool) (rest uint64, err error)
 }
 
 type quarantineQuery struct {
@@ -42,7 +43,7 @@ type quarantineItem struct {
 
 func quarantined(seq uint64, i int, a telemetry.SetAside) quarantineItem {
 	q := quarantineItem{
-		ID: fmt.Sprintf("%d-%d", seq, i), Seen: time.UnixMilli(a.Seen).UTC(), Source: a.Source, Reason: a.Reason, Detail: a.Detail,
+		ID: entryID(seq, i), Seen: time.UnixMilli(a.Seen).UTC(), Source: a.Source, Reason: a.Reason, Detail: a.Detail,
 		Count: max(a.Count, 1), Payload: string(a.Payload),
 	}
 	if !utf8.Valid(a.Payload) {
@@ -51,20 +52,22 @@ func quarantined(seq uint64, i int, a telemetry.SetAside) quarantineItem {
 	return q
 }
 
-// eachQuarantined yields the entries that a query asks for, the newest first, behind the id after.
-func (s *Server) eachQuarantined(ctx context.Context, in *quarantineQuery, after string, yield func(quarantineItem) bool) error {
+// eachQuarantined yields the entries that a query asks for, the newest first,
+// behind the id after. Where most bytes of log (0: no bound) did not reach the
+// end, rest is the id to go on behind.
+func (s *Server) eachQuarantined(ctx context.Context, in *quarantineQuery, after string, most int64, yield func(quarantineItem) bool) (rest string, err error) {
 	seq, index := uint64(1<<63), 0
 	if after != "" {
 		var ok bool
 		if seq, index, ok = parseEntry(after); !ok {
-			return invalid("query.cursor", "not a cursor of this list")
+			return "", invalid("query.cursor", "not a cursor of this list")
 		}
 	}
 	before := seq + 1
 	if after == "" {
 		before = seq
 	}
-	return s.o.Quarantine.SetAsideBefore(ctx, before, func(n uint64, i int, a telemetry.SetAside) bool {
+	next, err := s.o.Quarantine.SetAsideBefore(ctx, before, most, func(n uint64, i int, a telemetry.SetAside) bool {
 		if in.From.Set && a.Seen < in.From.MS-quarantineDisorder {
 			return false
 		}
@@ -78,7 +81,16 @@ func (s *Server) eachQuarantined(ctx context.Context, in *quarantineQuery, after
 		}
 		return yield(quarantined(n, i, a))
 	})
+	if next > 0 {
+		rest = entryID(next-1, behindAll)
+	}
+	return rest, err
 }
+
+// behindAll is above every index within a record.
+const behindAll = 1<<31 - 1
+
+func entryID(seq uint64, i int) string { return fmt.Sprintf("%d-%d", seq, i) }
 
 // parseEntry reads the id of an entry: seq-index.
 func parseEntry(id string) (seq uint64, index int, ok bool) {
@@ -89,7 +101,7 @@ func parseEntry(id string) (seq uint64, index int, ok bool) {
 }
 
 func (s *Server) quarantineRoutes() {
-	route(s, "GET /api/v1/quarantine", "What could not be stored, the newest first, as far as the log still holds it; for administrators, since payloads are shown as they came", http.StatusOK,
+	route(s, "GET /api/v1/quarantine", "What could not be stored, the newest first, as far as the log still holds it; for administrators, since payloads are shown as they came. A page reads some 64 MiB of the log at most: it may be short, or empty, and yet have a next", http.StatusOK,
 		func(ctx context.Context, in *quarantineQuery) (*answer[list[quarantineItem]], error) {
 			after, err := decodeCursor(in.Cursor)
 			if err != nil {
@@ -98,14 +110,15 @@ func (s *Server) quarantineRoutes() {
 			if wantsCSV(ctx) {
 				return csvAnswer[list[quarantineItem]](func(w *csvWriter) error {
 					w.row("id", "seen", "source", "reason", "detail", "count", "payload", "payload_encoding")
-					return s.eachQuarantined(ctx, in, after, func(q quarantineItem) bool {
+					_, err := s.eachQuarantined(ctx, in, after, 0, func(q quarantineItem) bool {
 						return w.row(q.ID, q.Seen.Format(time.RFC3339Nano), q.Source, q.Reason, q.Detail, strconv.Itoa(q.Count), q.Payload, q.Encoding)
 					})
+					return err
 				}), nil
 			}
 			out := list[quarantineItem]{Items: []quarantineItem{}}
 			size := 0
-			err = s.eachQuarantined(ctx, in, after, func(q quarantineItem) bool {
+			rest, err := s.eachQuarantined(ctx, in, after, s.quarantineScan, func(q quarantineItem) bool {
 				if len(out.Items) == in.Limit || size > maxQuarantinePage {
 					out.Next = encodeCursor(out.Items[len(out.Items)-1].ID)
 					return false
@@ -117,6 +130,9 @@ func (s *Server) quarantineRoutes() {
 			if err != nil {
 				return nil, err
 			}
+			if rest != "" {
+				out.Next = encodeCursor(rest)
+			}
 			return jsonAnswer(s, out), nil
 		}, csvToo[list[quarantineItem]](s))
 }
@@ -124,6 +140,9 @@ func (s *Server) quarantineRoutes() {
 // quarantineDisorder is by how much receive times in the log may be out of order, ms: the
 // clock may have been set back.
 const quarantineDisorder = 3600_000
+
+// maxQuarantineScan is how many bytes of log end a page.
+const maxQuarantineScan = 64 << 20
 
 // maxQuarantinePage is how many bytes of payloads end a page before its limit: each may be 1 MiB.
 const maxQuarantinePage = 8 << 20

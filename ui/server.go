@@ -64,6 +64,8 @@ type Server struct {
 	base     map[string]*asset
 	patience patience
 	unready  *atomic.Bool // as /readyz said last
+
+	quarantineScan int64 // bytes of log; tests shorten it
 }
 
 // New builds all routes; a route without a stated permission is an error here.
@@ -81,7 +83,8 @@ func New(o Options) (*Server, error) {
 	if o.Locale == "" {
 		o.Locale = "vi"
 	}
-	s := &Server{o: o, access: o.Access, log: o.Logger, patched: map[string]*huma.Schema{}, patience: defaultPatience, unready: new(atomic.Bool)}
+	s := &Server{o: o, access: o.Access, log: o.Logger, patched: map[string]*huma.Schema{}, patience: defaultPatience, unready: new(atomic.Bool),
+		quarantineScan: maxQuarantineScan}
 	dist, err := fs.Sub(web.Dist, "dist")
 	if err != nil {
 		return nil, err

@@ -150,7 +150,7 @@ func openWorld(t testing.TB, dir string) *world {
 	w.access = must[*access.Control](t)(access.Open(ctx, w.db))
 	w.atlas = must[*geo.Atlas](t)(geo.Open(ctx, w.db))
 	w.registry = must[*devices.Registry](t)(devices.Open(ctx, w.db, nil))
-	w.store = must[*tsdb.DB](t)(tsdb.Open(filepath.Join(dir, "series"), tsdb.Options{Logger: log}))
+	w.store = must[*tsdb.DB](t)(tsdb.Open(filepath.Join(dir, "series"), tsdb.Options{Logger: log, SegmentBytes: 1 << 20}))
 	if err := w.latest.Load(ctx, w.store); err != nil {
 		t.Fatal(err)
 	}

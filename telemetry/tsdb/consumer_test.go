@@ -174,7 +174,7 @@ func TestSetAsideBefore(t *testing.T) {
 	for before := uint64(1 << 60); len(want) > 0; {
 		page := want[:min(7, len(want))]
 		var got []int
-		err := db.SetAsideBefore(t.Context(), before, func(seq uint64, i int, a telemetry.SetAside) bool {
+		_, err := db.SetAsideBefore(t.Context(), before, 0, func(seq uint64, i int, a telemetry.SetAside) bool {
 			if i != 0 || a.Detail != fmt.Sprint(seq) || len(a.Payload) != int(seq)+2 {
 				t.Errorf("record %d, %d: %+v", seq, i, a)
 			}
@@ -185,5 +185,23 @@ func TestSetAsideBefore(t *testing.T) {
 			t.Fatalf("before %d: %v, %v; want %v", before, got, err, page)
 		}
 		want, before = want[len(page):], uint64(got[len(got)-1])
+	}
+	// A bound of bytes ends behind a whole segment, and its rest goes on there.
+	got, steps := 0, 0
+	for before := uint64(1 << 60); before > 0; steps++ {
+		rest, err := db.SetAsideBefore(t.Context(), before, 1, func(seq uint64, _ int, _ telemetry.SetAside) bool {
+			if want := 101 - 2*got; seq != uint64(want) || seq >= before {
+				t.Errorf("record %d before %d, want %d", seq, before, want)
+			}
+			got++
+			return true
+		})
+		if err != nil || rest >= before {
+			t.Fatalf("rest %d of %d, %v", rest, before, err)
+		}
+		before = rest
+	}
+	if got != 51 || steps < 3 {
+		t.Errorf("%d entries in %d steps", got, steps)
 	}
 }

@@ -25,27 +25,32 @@ func (db *DB) SetAside(ctx context.Context, from uint64, yield func(seq uint64, 
 
 // SetAsideBefore yields what was set aside in records before seq before, as far
 // as the log still holds it, the newest first, until yield says false. i counts
-// within a record.
-func (db *DB) SetAsideBefore(ctx context.Context, before uint64, yield func(seq uint64, i int, a telemetry.SetAside) bool) error {
+// within a record. It reads whole segments, and after most bytes of them (0: no
+// bound) ends with the before to go on with; that is 0 where nothing is left.
+func (db *DB) SetAsideBefore(ctx context.Context, before uint64, most int64, yield func(seq uint64, i int, a telemetry.SetAside) bool) (rest uint64, err error) {
 	db.appendMu.Lock()
 	list := append(append([]segment(nil), db.segs.sealed...), db.segs.cur)
 	db.appendMu.Unlock()
+	read := int64(0)
 	for k := len(list) - 1; k >= 0; k-- {
 		if list[k].first >= before {
 			continue
 		}
 		more, err := setAsideIn(ctx, list[k], before, yield)
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil // deleted meanwhile, and all older ones before it
+			return 0, nil // deleted meanwhile, and all older ones before it
 		}
 		if err != nil {
-			return fmt.Errorf("%s: %w", list[k].path, err)
+			return 0, fmt.Errorf("%s: %w", list[k].path, err)
 		}
-		if !more {
-			return nil
+		if read += list[k].size; !more || k == 0 {
+			return 0, nil
+		}
+		if most > 0 && read >= most {
+			return list[k].first, nil
 		}
 	}
-	return nil
+	return 0, nil
 }
 
 // setAsideIn first notes where such records stand, and then reads them from the
