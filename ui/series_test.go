@@ -85,6 +85,28 @@ func TestLatest(t *testing.T) {
 	if items, _ := get("?zone=z&metric=level"); len(items) != 3 {
 		t.Fatal(items)
 	}
+	// Several conditions hold together: s1, s2, s3 lie in the zone, s2 and s3 in the
+	// box, and of these s3 alone is an access point.
+	w.tokenOf(access.Admin).do("PATCH", "/api/v1/devices/s3", `{"kind":"access_point"}`, "Content-Type", "application/merge-patch+json").want(200)
+	for query, want := range map[string][]string{
+		"zone=z&bbox=106.15,9,107,11":                                  {"s2", "s3"},
+		"zone=z&bbox=106.15,9,107,11&kind=access_point":                {"s3"},
+		"zone=z&bbox=106.15,9,107,11&kind=station":                     {"s2"},
+		"zone=z&kind=station":                                          {"s1", "s2"},
+		"bbox=106.15,9,107,11&kind=station":                            {"s2", "s4"},
+		"zone=z&bbox=106.15,9,107,11&kind=access_point&device=s2":      nil,
+		"zone=z&bbox=106.35,9,107,11":                                  nil,
+		"zone=z&bbox=106.15,9,107,11&device=s2&device=s0&kind=station": {"s2"},
+	} {
+		items, _ := get("?metric=level&" + query)
+		var got []string
+		for _, i := range items {
+			got = append(got, i.Device)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", query, got, want)
+		}
+	}
 	p.do("GET", "/api/v1/latest?zone=nowhere", "").problem(422)
 	rows := csvOf(t, p.do("GET", "/api/v1/latest", "", "Accept", "text/csv"))
 	if len(rows) != 11 || rows[0][2] != "t" || rows[1][2] != fmt.Sprint(now-60_000) {
