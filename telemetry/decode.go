@@ -21,6 +21,7 @@ type reading struct {
 	payload []byte
 	obs     int            // where this message's observations start in out
 	asides  int            // where what it sets aside starts
+	words   int            // where its words start
 	seen    map[string]int // index by name, for objects of many values; nil until then
 }
 
@@ -29,15 +30,15 @@ var errTooMany = errors.New("more than 10,000 observations")
 
 // DecodeTelemetry reads the contract's JSON, an array of it, SenML JSON or SenML CBOR.
 // What cannot be read is in the batch's SetAside, which keeps payload; the good values beside it are kept.
-// now is the receive time in Unix ms; source names topic or route. Strings, booleans and null among the
-// values are attributes or absent, not metrics: passed over without a word.
+// now is the receive time in Unix ms; source names topic or route. Strings and booleans among the values are
+// the batch's Words; null is as if absent.
 func DecodeTelemetry(id devices.ID, source string, payload []byte, now int64) Batch {
 	return readTelemetry(Batch{}, id, source, payload, now)
 }
 
 // readTelemetry adds one payload's to out.
 func readTelemetry(out Batch, id devices.ID, source string, payload []byte, now int64) Batch {
-	r := reading{out: out, id: id, source: source, now: now, payload: payload, obs: len(out.Observations), asides: len(out.SetAside)}
+	r := reading{out: out, id: id, source: source, now: now, payload: payload, obs: len(out.Observations), asides: len(out.SetAside), words: len(out.Words)}
 	if len(payload) > MaxPayload {
 		r.refuse(TooMany, strconv.Itoa(len(payload))+" bytes")
 		return r.out
@@ -84,6 +85,7 @@ func readTelemetry(out Batch, id devices.ID, source string, payload []byte, now 
 func (r *reading) refuse(reason, detail string) {
 	r.out.Observations = r.out.Observations[:r.obs]
 	r.out.SetAside = r.out.SetAside[:r.asides]
+	r.out.Words = r.out.Words[:r.words]
 	r.setAside(reason, detail, 1)
 }
 
@@ -209,7 +211,11 @@ func (r *reading) ts(s *scanner) (at int64, bad string, err error) {
 			return 0, "", err
 		}
 		if v = math.Floor(v); !(v >= year2000 && v <= float64(r.now+ahead)) { // also NaN
-			return 0, "ts " + strconv.FormatFloat(v, 'g', -1, 64) + " is before 2000 or ahead of now", nil
+			format := byte('f') // seconds, say: they are easier to know when written out
+			if math.Abs(v) >= 1e15 {
+				format = 'g'
+			}
+			return 0, "ts " + strconv.FormatFloat(v, format, -1, 64) + " is before 2000 or ahead of now", nil
 		}
 		return int64(v), "", nil
 	case kindString:
@@ -265,12 +271,26 @@ func (r *reading) values(s *scanner, start int) error {
 			if _, err := s.skip(); err != nil {
 				return err
 			}
-			r.setAside(BadValue, fmt.Sprintf("%.64q is no number", name), 1)
+			r.setAside(BadValue, noNumber(name), 1)
+		case kindString, kindTrue, kindFalse:
+			if _, err := s.skip(); err != nil {
+				return err
+			}
+			r.word(name)
 		default:
 			if _, err := s.skip(); err != nil {
 				return err
 			}
 		}
+	}
+}
+
+func noNumber[T string | []byte](name T) string { return fmt.Sprintf("%.64q is no number", name) }
+
+// word notes a string or boolean; a message has no more of them than of values.
+func (r *reading) word(name []byte) {
+	if goodMetric(name) && len(r.out.Words) < MaxObservations {
+		r.out.Words = append(r.out.Words, Word{Device: r.id, Metric: intern(name), Source: r.source, Payload: r.payload, Seen: r.now})
 	}
 }
 

@@ -200,7 +200,27 @@ func (in *Ingest) check(b *Batch) []Observation {
 	if in.o.Clocks != nil {
 		in.o.Clocks.judge(good)
 	}
+	for i := range b.Words {
+		in.checkWord(b, &b.Words[i])
+	}
 	return good
+}
+
+// checkWord sets aside a string or boolean under the name of a metric: of the
+// catalogue, or of one that the device has sent numbers for.
+func (in *Ingest) checkWord(b *Batch, w *Word) {
+	if _, known := Lookup(w.Metric); !known {
+		if _, known = in.o.Latest.Get(w.Device, w.Metric); !known {
+			return
+		}
+	}
+	for i := range b.SetAside {
+		if a := &b.SetAside[i]; a.Reason == BadValue && a.Source == w.Source {
+			a.Count++
+			return
+		}
+	}
+	b.SetAside = append(b.SetAside, SetAside{Source: w.Source, Reason: BadValue, Detail: noNumber(w.Metric), Payload: w.Payload, Seen: w.Seen, Count: 1})
 }
 
 // Write is Submit, waiting for done. When ctx ends first the batch may still be kept.

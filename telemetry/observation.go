@@ -79,7 +79,7 @@ const (
 	BadSenML     = "bad_senml"      // breaks RFC 8428
 	BadNetJSON   = "bad_netjson"    // JSON, but not DeviceMonitoring
 	BadMetric    = "bad_metric"     // a name outside [a-z][a-z0-9_]{0,63}
-	BadValue     = "bad_value"      // an object or array where a number belongs
+	BadValue     = "bad_value"      // no number where one belongs
 	BadTime      = "bad_time"       // more than 5 minutes ahead, before 2000, or unreadable
 	NotFinite    = "not_finite"     // NaN, Inf, 1e999
 	TooMany      = "too_many"       // more than 10,000 observations, or a payload over 1 MiB
@@ -103,6 +103,17 @@ const (
 type Batch struct {
 	Observations []Observation // At 0 means: no ts, take Seen
 	SetAside     []SetAside
+	Words        []Word
+}
+
+// Word is a string or boolean among the values: an attribute, and passed over,
+// unless what it names is a metric. Ingest knows that.
+type Word struct {
+	Device  devices.ID
+	Metric  string
+	Source  string
+	Payload []byte
+	Seen    int64
 }
 
 // GoodMetric tells whether a name is [a-z][a-z0-9_]{0,63}.

@@ -19,7 +19,7 @@ import (
 //   - A known metric sent in another unit is converted (Pa to hPa); where the unit
 //     cannot be converted the value is kept with flag suspect.
 //   - s, the integral over time, is the metric with "_sum" behind it.
-//   - vs, vb and vd are attributes, not metrics, and passed over; so is ut.
+//   - vs, vb and vd are the batch's Words; ut is passed over.
 
 // errPack ends a pack that must not be read further.
 var errPack = errors.New("SenML pack")
@@ -189,10 +189,15 @@ func (p *pack) end() error {
 	if s.has || !p.attribute && !v.has {
 		s = s.plus(p.bs)
 	}
-	if !v.has && !s.has {
-		return nil // base fields alone, or an attribute
+	if !v.has && !s.has && !p.attribute {
+		return nil // base fields alone
 	}
 	p.resolved = append(append(p.resolved[:0], p.bn...), p.n...)
+	if p.attribute && !v.has && !s.has {
+		metric, _ := senmlMetric(p.resolved, nil)
+		p.r.word([]byte(metric))
+		return nil
+	}
 	if !goodSenMLName(p.resolved) {
 		p.r.setAside(BadMetric, fmt.Sprintf("name %.64q", p.resolved), 1)
 		return nil

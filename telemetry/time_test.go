@@ -1,6 +1,8 @@
 package telemetry_test
 
 import (
+	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"testing"
@@ -56,5 +58,43 @@ func TestTimeRules(t *testing.T) {
 				t.Errorf("latest is of %d, want %d", o.At, c.latest)
 			}
 		})
+	}
+}
+
+// TestTypeConflict: a string or boolean is an attribute, unless a metric of that
+// name is a number, by the catalogue or by what the device has sent.
+func TestTypeConflict(t *testing.T) {
+	r := at(t, t.TempDir(), nil)
+	send := func(payload string, want error) {
+		t.Helper()
+		if err := r.Write(t.Context(), DecodeTelemetry("sal-1", "devices/sal-1/telemetry", []byte(payload), now)); !errors.Is(err, want) {
+			t.Fatalf("%s: %v, want %v", payload, err, want)
+		}
+	}
+	send(`{"values":{"sluice":"open","door":true,"salinity":1,"level":null}}`, nil)
+	send(`{"values":{"sluice":3}}`, nil)
+	send(`[{"values":{"sluice":"open","ph":7}},{"values":{"salinity":"5","door":false,"do":true}}]`, ErrSetAside)
+	send(`[{"bn":"x/","n":"sluice","vb":true},{"n":"door","vs":"open"},{"n":"salinity","v":2}]`, ErrSetAside)
+	send(`{"values":{"salinity":true}} and more`, ErrSetAside) // one entry, for the whole
+	var got []string
+	if err := r.db.SetAside(t.Context(), 0, func(_ uint64, a SetAside) bool {
+		got = append(got, fmt.Sprintf("%s %s ×%d %s %d", a.Reason, a.Detail, a.Count, a.Source, len(a.Payload)))
+		return true
+	}); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		`bad_value "sluice" is no number ×3 devices/sal-1/telemetry 88`,
+		`bad_value "sluice" is no number ×1 devices/sal-1/telemetry 84`,
+		`bad_json not JSON at byte 29 ×1 devices/sal-1/telemetry 37`,
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("set aside\n got %q\nwant %q", got, want)
+	}
+	if n := len(r.points(t, "sal-1", "ph")); n != 1 {
+		t.Errorf("%d values beside it", n)
+	}
+	if c := r.counts(t); c["quarantined"] != 5 {
+		t.Errorf("counted %v", c)
 	}
 }

@@ -63,7 +63,7 @@ export const reasons: Record<string, { title: Both; help: Both }> = {
   },
   bad_value: {
     title: ['Giá trị không phải là số', 'Value is not a number'],
-    help: ['Ở chỗ cần một số lại có đối tượng hoặc mảng. Sửa bản tin ở thiết bị hoặc bộ tập trung.', 'An object or array stands where a number belongs. Correct the message in the device or gateway.'],
+    help: ['Ở chỗ cần một số lại có chuỗi, giá trị đúng/sai, đối tượng hoặc mảng. Sửa bản tin ở thiết bị hoặc bộ tập trung.', 'A string, true or false, an object or an array stands where a number belongs. Correct the message in the device or gateway.'],
   },
   bad_time: {
     title: ['Thời điểm đo không hợp lệ', 'Measurement time not valid'],
