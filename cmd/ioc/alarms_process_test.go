@@ -5,10 +5,8 @@ package main
 import (
 	"math/rand/v2"
 	"net/http"
-	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"testing"
 	"time"
 
@@ -20,15 +18,7 @@ import (
 // durable but not judged yet, and none is there twice.
 func TestProcessKilledServerRaisesEveryAlarmOnce(t *testing.T) {
 	const kills, connections, messages = 5, 4, 600
-	seed := uint64(time.Now().UnixNano())
-	if s := os.Getenv("PROCESS_SEED"); s != "" {
-		n, err := strconv.ParseUint(s, 10, 64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		seed = n
-	}
-	t.Logf("PROCESS_SEED=%d", seed)
+	seed := processSeed(t)
 	random := rand.New(rand.NewPCG(seed, 1))
 	p := startProcess(t, filepath.Join(t.TempDir(), "data"))
 	c := login(t, p.Addrs.HTTP[0])
@@ -38,27 +28,19 @@ func TestProcessKilledServerRaisesEveryAlarmOnce(t *testing.T) {
 	c.must(http.MethodPost, "/api/v1/rules", map[string]any{"id": "high", "title": "Mặn cao", "metric": metric, "scope": map[string]any{},
 		"on": map[string]any{"above": on}, "off": map[string]any{"below": off}, "priority": "high", "flags": []int{1, 2, 3, 4}}, http.StatusCreated, nil)
 
-	type outcome struct {
-		field.LoadResult
-		err error
-	}
-	ended := make(chan outcome, 1)
 	begun := time.Now()
-	go func() {
-		r, err := field.Load(t.Context(), field.LoadOptions{Broker: p.Addrs.MQTT[0], Logins: logins, Connections: connections, Inflight: 64,
-			Rate: 60, Batch: 400, QoS: 1, Version: 5, Messages: messages, Seed: seed, Drain: time.Minute})
-		ended <- outcome{r, err}
-	}()
+	load := startLoad(t, field.LoadOptions{Broker: p.Addrs.MQTT[0], Logins: logins, Connections: connections, Inflight: 64,
+		Rate: 60, Batch: 400, QoS: 1, Version: 5, Messages: messages, Seed: seed, Drain: time.Minute})
 	for range kills {
 		select {
-		case o := <-ended:
+		case o := <-load.ended:
 			t.Fatalf("the load ended before the last kill: %+v", o)
 		case <-time.After(time.Duration(300+random.IntN(1500)) * time.Millisecond):
 		}
 		p.kill()
 		p.start()
 	}
-	if o := <-ended; o.err != nil || o.Unacked != 0 || o.Acked != messages {
+	if o := <-load.ended; o.err != nil || o.Unacked != 0 || o.Acked != messages {
 		t.Fatalf("load: %+v", o)
 	}
 	p.kill() // what came last too must be made up for

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -23,17 +22,11 @@ func TestProcessBackupsUnderLoad(t *testing.T) {
 	const connections = 20
 	logins := loadLogins(t, c, connections)
 	ledger := filepath.Join(t.TempDir(), "ledger")
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	ended := make(chan error, 1)
-	go func() {
-		_, err := field.Load(ctx, field.LoadOptions{
-			Broker: p.Addrs.MQTT[0], Logins: logins, Connections: connections, Inflight: 64, Rate: 2000, QoS: 1, Version: 5,
-			Batch:  len(field.LoadMetrics), // a message is a row, so that a copy of a ledger ends with whole ones
-			Ledger: ledger, SyncEvery: 200 * time.Millisecond,
-		})
-		ended <- err
-	}()
+	load := startLoad(t, field.LoadOptions{
+		Broker: p.Addrs.MQTT[0], Logins: logins, Connections: connections, Inflight: 64, Rate: 2000, QoS: 1, Version: 5,
+		Batch:  len(field.LoadMetrics), // a message is a row, so that a copy of a ledger ends with whole ones
+		Ledger: ledger, SyncEvery: 200 * time.Millisecond,
+	})
 	last := string(field.LoadDevice(connections - 1))
 	eventually(t, "observations arrive", func() bool { _, ok := c.latest(last, field.LoadMetrics[0]); return ok })
 
@@ -42,8 +35,8 @@ func TestProcessBackupsUnderLoad(t *testing.T) {
 		before, dest := filepath.Join(t.TempDir(), "ledger"), filepath.Join(t.TempDir(), "backup")
 		select {
 		case <-time.After(time.Second): // the pace of the test
-		case err := <-ended:
-			t.Fatalf("the load ended: %v", err)
+		case o := <-load.ended:
+			t.Fatalf("the load ended: %+v", o)
 		}
 		if err := copyTree(t.Context(), ledger, before); err != nil {
 			t.Fatal(err)
@@ -56,9 +49,9 @@ func TestProcessBackupsUnderLoad(t *testing.T) {
 			killWhileBackingUp(t, p, dir)
 		}
 	}
-	cancel()
-	if err := <-ended; err != nil {
-		t.Error(err)
+	load.stop()
+	if o := <-load.ended; o.err != nil {
+		t.Error(o.err)
 	}
 	p.kill()
 	for i := 0; i < len(taken); i += 2 {

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"net/http"
 	"os"
@@ -81,18 +80,8 @@ func TestProcessDiskFull(t *testing.T) {
 	}
 	until(t, ws, "the alarms", func(f frame) bool { return f.Op == "snap" })
 
-	type outcome struct {
-		field.LoadResult
-		err error
-	}
-	ended := make(chan outcome, 1)
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	go func() {
-		r, err := field.Load(ctx, field.LoadOptions{Broker: p.Addrs.MQTT[0], Logins: logins[:connections], Connections: connections,
-			Inflight: 16, Rate: 500, QoS: 1, Version: 5, Messages: messages, Ledger: ledger, Drain: time.Minute})
-		ended <- outcome{r, err}
-	}()
+	load := startLoad(t, field.LoadOptions{Broker: p.Addrs.MQTT[0], Logins: logins[:connections], Connections: connections,
+		Inflight: 16, Rate: 500, QoS: 1, Version: 5, Messages: messages, Ledger: ledger, Drain: time.Minute})
 	heard, metric := string(field.LoadDevice(0)), field.LoadMetrics[0]
 	eventually(t, "observations arrive", func() bool { _, ok := c.latest(heard, metric); return ok })
 	if status, _, err := c.call(http.MethodGet, "/readyz", nil); status != http.StatusOK {
@@ -156,7 +145,7 @@ func TestProcessDiskFull(t *testing.T) {
 		t.Errorf("readyz afterwards: %d %s, %v", status, text, err)
 	}
 
-	o := <-ended
+	o := <-load.ended
 	said, _ := json.Marshal(o.LoadResult)
 	t.Logf("load: %s", said)
 	if o.err != nil || o.Unacked != 0 || o.Strange != 0 || o.Acked != messages {

@@ -18,6 +18,8 @@ import (
 	"time"
 
 	paho "github.com/eclipse/paho.mqtt.golang"
+
+	"cuulong/cmd/fieldsim/field"
 )
 
 // The binary under test is the normal build, made once by make.
@@ -142,6 +144,43 @@ func (p *process) rss() int64 {
 		p.t.Fatal(err)
 	}
 	return pages * int64(os.Getpagesize())
+}
+
+// outcome is what came of a load.
+type outcome struct {
+	field.LoadResult
+	err error
+}
+
+// loading is a load that runs beside the test.
+type loading struct {
+	ended chan outcome // one
+	stop  context.CancelFunc
+}
+
+// startLoad begins one; it ends by its options, by stop, or with the test.
+func startLoad(t testing.TB, o field.LoadOptions) *loading {
+	ctx, stop := context.WithCancel(t.Context())
+	l := &loading{ended: make(chan outcome, 1), stop: stop}
+	go func() {
+		r, err := field.Load(ctx, o)
+		l.ended <- outcome{r, err}
+	}()
+	return l
+}
+
+// processSeed is what PROCESS_SEED says, to replay a run, or a new one; it is logged.
+func processSeed(t testing.TB) uint64 {
+	t.Helper()
+	seed := uint64(time.Now().UnixNano())
+	if s := os.Getenv("PROCESS_SEED"); s != "" {
+		var err error
+		if seed, err = strconv.ParseUint(s, 10, 64); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Logf("PROCESS_SEED=%d", seed)
+	return seed
 }
 
 // runToEnd runs ioc until it ends by itself.

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"path/filepath"
 	"testing"
@@ -26,20 +25,10 @@ func TestProcessInfluxDownAndBack(t *testing.T) {
 	const connections = 10
 	logins := loadLogins(t, c, connections)
 	ledger := filepath.Join(t.TempDir(), "ledger")
-	type outcome struct {
-		field.LoadResult
-		err error
-	}
-	ended := make(chan outcome, 1)
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	go func() {
-		r, err := field.Load(ctx, field.LoadOptions{
-			Broker: p.Addrs.MQTT[0], Logins: logins, Connections: connections, Inflight: 64,
-			Rate: 2000, QoS: 1, Version: 5, Messages: 2000 * 20, Ledger: ledger, Seed: 10, Drain: time.Minute,
-		})
-		ended <- outcome{r, err}
-	}()
+	load := startLoad(t, field.LoadOptions{
+		Broker: p.Addrs.MQTT[0], Logins: logins, Connections: connections, Inflight: 64,
+		Rate: 2000, QoS: 1, Version: 5, Messages: 2000 * 20, Ledger: ledger, Seed: 10, Drain: time.Minute,
+	})
 	stored := func() float64 {
 		return counter(t, login(t, p.Addrs.HTTP[0]), `ioc_observations_total{result="stored"}`)
 	}
@@ -62,7 +51,7 @@ func TestProcessInfluxDownAndBack(t *testing.T) {
 	more("acknowledged while it is down again")
 	server.Start(t)
 
-	o := <-ended
+	o := <-load.ended
 	if o.err != nil || o.Unacked != 0 || o.Strange != 0 || o.Acked != o.Sent || o.Reconnects < 2 {
 		t.Errorf("load: %+v", o)
 	}
@@ -94,17 +83,11 @@ func TestProcessBackupBesideInflux(t *testing.T) {
 	const connections = 5
 	logins := loadLogins(t, login(t, p.Addrs.HTTP[0]), connections)
 	ledger, before := filepath.Join(t.TempDir(), "ledger"), filepath.Join(t.TempDir(), "before")
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	ended := make(chan error, 1)
-	go func() {
-		_, err := field.Load(ctx, field.LoadOptions{
-			Broker: p.Addrs.MQTT[0], Logins: logins, Connections: connections, Inflight: 64, Rate: 1000, QoS: 1, Version: 5,
-			Batch:  len(field.LoadMetrics), // a message is a row, so that a copy of a ledger ends with whole ones
-			Ledger: ledger, SyncEvery: 200 * time.Millisecond,
-		})
-		ended <- err
-	}()
+	load := startLoad(t, field.LoadOptions{
+		Broker: p.Addrs.MQTT[0], Logins: logins, Connections: connections, Inflight: 64, Rate: 1000, QoS: 1, Version: 5,
+		Batch:  len(field.LoadMetrics), // a message is a row, so that a copy of a ledger ends with whole ones
+		Ledger: ledger, SyncEvery: 200 * time.Millisecond,
+	})
 	eventually(t, "observations are forwarded", func() bool {
 		return counter(t, login(t, p.Addrs.HTTP[0]), "ioc_forward_written_total") > 5000
 	})
@@ -115,9 +98,9 @@ func TestProcessBackupBesideInflux(t *testing.T) {
 	if out, err := runToEnd(t, nil, "backup", dest, "--data-dir", dir); err != nil || !contains(out, dest, "files") {
 		t.Fatalf("%v: %s", err, out)
 	}
-	cancel()
-	if err := <-ended; err != nil {
-		t.Error(err)
+	load.stop()
+	if o := <-load.ended; o.err != nil {
+		t.Error(o.err)
 	}
 	p.kill()
 	for _, config := range []string{first, store("second")} {

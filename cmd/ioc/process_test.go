@@ -3,7 +3,6 @@
 package main
 
 import (
-	"context"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -25,15 +24,8 @@ func TestProcessKillLosesNothingAcknowledged(t *testing.T) {
 		}
 		kills = n
 	}
-	seed := uint64(time.Now().UnixNano())
-	if s := os.Getenv("PROCESS_SEED"); s != "" {
-		n, err := strconv.ParseUint(s, 10, 64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		seed = n
-	}
-	t.Logf("PROCESS_SEED=%d, %d kills", seed, kills)
+	seed := processSeed(t)
+	t.Logf("%d kills", kills)
 	random := rand.New(rand.NewPCG(seed, 0))
 
 	p := startProcess(t, filepath.Join(t.TempDir(), "data"))
@@ -42,32 +34,22 @@ func TestProcessKillLosesNothingAcknowledged(t *testing.T) {
 	logins := loadLogins(t, c, connections)
 	ledger := filepath.Join(t.TempDir(), "ledger")
 
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	type outcome struct {
-		field.LoadResult
-		err error
-	}
-	ended := make(chan outcome, 1)
-	go func() {
-		// Far longer than the kills take: the load is ended below.
-		r, err := field.Load(ctx, field.LoadOptions{
-			Broker: p.Addrs.MQTT[0], Logins: logins, Connections: connections, Inflight: 64,
-			Rate: 2000, QoS: 1, Version: 5, Messages: int64(2000 * 3 * kills), Ledger: ledger, Seed: seed, Drain: time.Minute,
-		})
-		ended <- outcome{r, err}
-	}()
+	// Far longer than the kills take: the load is ended below.
+	load := startLoad(t, field.LoadOptions{
+		Broker: p.Addrs.MQTT[0], Logins: logins, Connections: connections, Inflight: 64,
+		Rate: 2000, QoS: 1, Version: 5, Messages: int64(2000 * 3 * kills), Ledger: ledger, Seed: seed, Drain: time.Minute,
+	})
 	for i := range kills {
 		wait := time.Duration(500+random.IntN(2000)) * time.Millisecond
 		select {
-		case o := <-ended:
+		case o := <-load.ended:
 			t.Fatalf("the load ended before kill %d: %+v", i, o)
 		case <-time.After(wait):
 		}
 		p.kill()
 		p.start()
 	}
-	o := <-ended
+	o := <-load.ended
 	if o.err != nil {
 		t.Fatal(o.err)
 	}
@@ -87,12 +69,7 @@ func TestProcessStopsInOrderUnderLoad(t *testing.T) {
 	c := login(t, p.Addrs.HTTP[0])
 	logins := loadLogins(t, c, 10)
 	ledger := filepath.Join(t.TempDir(), "ledger")
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() {
-		_, err := field.Load(ctx, field.LoadOptions{Broker: p.Addrs.MQTT[0], Logins: logins, Connections: 10, Rate: 2000, QoS: 1, Ledger: ledger})
-		ended <- err
-	}()
+	load := startLoad(t, field.LoadOptions{Broker: p.Addrs.MQTT[0], Logins: logins, Connections: 10, Rate: 2000, QoS: 1, Ledger: ledger})
 	eventually(t, "observations arrive", func() bool { _, ok := c.latest(string(field.LoadDevice(3)), field.LoadMetrics[0]); return ok })
 	begun := time.Now()
 	if err := p.stop(); err != nil {
@@ -101,9 +78,9 @@ func TestProcessStopsInOrderUnderLoad(t *testing.T) {
 	if took := time.Since(begun); took > 5*time.Second {
 		t.Errorf("stopping took %v", took)
 	}
-	cancel()
-	if err := <-ended; err != nil && ctx.Err() == nil {
-		t.Error(err)
+	load.stop()
+	if o := <-load.ended; o.err != nil {
+		t.Error(o.err)
 	}
 	p.start()
 	audit(t, login(t, p.Addrs.HTTP[0]), ledger)

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"path/filepath"
 	"testing"
@@ -44,19 +43,10 @@ func TestProcessTwoShareABrokerAndAnInfluxDB(t *testing.T) {
 	}
 
 	ledger := filepath.Join(t.TempDir(), "ledger")
-	ended := make(chan error, 1)
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	go func() {
-		r, err := field.Load(ctx, field.LoadOptions{
-			Broker: broker.plain, Logins: logins, Connections: connections, Inflight: 16,
-			Rate: rate, QoS: 1, Version: 4, Messages: rate * seconds, Ledger: ledger, Seed: 11, Drain: time.Minute,
-		})
-		if err == nil && (r.Acked != r.Sent || r.Sent != rate*seconds) {
-			err = fmt.Errorf("load: %+v", r)
-		}
-		ended <- err
-	}()
+	load := startLoad(t, field.LoadOptions{
+		Broker: broker.plain, Logins: logins, Connections: connections, Inflight: 16,
+		Rate: rate, QoS: 1, Version: 4, Messages: rate * seconds, Ledger: ledger, Seed: 11, Drain: time.Minute,
+	})
 	more := func(i int, what string) {
 		t.Helper()
 		before := each(i, "ioc_forward_written_total")
@@ -75,8 +65,8 @@ func TestProcessTwoShareABrokerAndAnInfluxDB(t *testing.T) {
 	for i := range both {
 		more(i, "each gets its share again")
 	}
-	if err := <-ended; err != nil {
-		t.Fatal(err)
+	if o := <-load.ended; o.err != nil || o.Acked != o.Sent || o.Sent != rate*seconds {
+		t.Fatalf("load: %+v", o)
 	}
 
 	for i, p := range both {

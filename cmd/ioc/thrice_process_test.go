@@ -7,10 +7,8 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"testing"
 	"time"
 
@@ -24,15 +22,7 @@ import (
 // connection or by its gateway's, shuffled over all of it, alone and in company.
 // Everything is acknowledged, stored once, and still so after kill -9.
 func TestProcessThriceShuffledIsOnce(t *testing.T) {
-	seed := uint64(time.Now().UnixNano())
-	if s := os.Getenv("PROCESS_SEED"); s != "" {
-		var err error
-		if seed, err = strconv.ParseUint(s, 10, 64); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Logf("PROCESS_SEED=%d", seed)
-	rng := rand.New(rand.NewPCG(seed, 0))
+	rng := rand.New(rand.NewPCG(processSeed(t), 0))
 	p := startProcess(t, filepath.Join(t.TempDir(), "data"))
 	c := login(t, p.Addrs.HTTP[0])
 
