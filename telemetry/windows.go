@@ -129,7 +129,7 @@ type Gatherer struct {
 	every   Every
 	yield   func(Window) bool
 	w       Window
-	sum     kahan
+	sum     Sum
 	end     int64 // of the open window
 	stopped bool
 }
@@ -153,10 +153,10 @@ func (g *Gatherer) Part(p Part) bool {
 		}
 		start := g.every.Floor(p.Start)
 		g.end = start + g.every.Millis
-		g.w, g.sum = Window{Start: start, Min: p.Min, Max: p.Max}, kahan{}
+		g.w, g.sum = Window{Start: start, Min: p.Min, Max: p.Max}, Sum{}
 	}
 	w.Count += p.Count
-	g.sum.add(p.Sum)
+	g.sum.Add(p.Sum)
 	w.Min, w.Max, w.Last = min(w.Min, p.Min), max(w.Max, p.Max), p.Last
 	w.Flag = Worse(w.Flag, p.Flag)
 	return true
@@ -168,7 +168,7 @@ func (g *Gatherer) Flush() bool {
 	if w.Count == 0 || g.stopped {
 		return !g.stopped
 	}
-	if w.Mean = min(max(g.sum.value()/float64(w.Count), w.Min), w.Max); !finite(w.Mean) {
+	if w.Mean = min(max(g.sum.Value()/float64(w.Count), w.Min), w.Max); !finite(w.Mean) {
 		w.Mean = w.Min/2 + w.Max/2 // values near 1e308: their sum is none, but JSON must hold an answer
 	}
 	g.stopped = !g.yield(*w)
@@ -176,14 +176,16 @@ func (g *Gatherer) Flush() bool {
 	return !g.stopped
 }
 
-// kahan sums without losing small values beside a large counter.
-type kahan struct{ sum, c float64 }
+// Sum adds without losing small values beside a large counter (Kahan).
+type Sum struct{ sum, c float64 }
 
-func (k *kahan) add(v float64) {
+// Add adds a value.
+func (k *Sum) Add(v float64) {
 	y := v - k.c
 	t := k.sum + y
 	k.c = (t - k.sum) - y
 	k.sum = t
 }
 
-func (k *kahan) value() float64 { return k.sum }
+// Value is the sum of all that was added.
+func (k *Sum) Value() float64 { return k.sum }

@@ -28,15 +28,13 @@ func rollUp(list []sample, midnight, width int64) (parts []telemetry.Part) {
 		start := midnight + floorDiv(list[i].at-midnight, width)*width
 		w := between(list[i:], start, start+width)
 		p := telemetry.Part{Start: start, Min: w[0].value, Max: w[0].value}
-		var c float64 // of Kahan's sum
+		var sum telemetry.Sum
 		for k := range w {
-			y := w[k].value - c
-			t := p.Sum + y
-			c, p.Sum = (t-p.Sum)-y, t
+			sum.Add(w[k].value)
 			p.Min, p.Max, p.Last = min(p.Min, w[k].value), max(p.Max, w[k].value), w[k].value
 			p.Flag = telemetry.Worse(p.Flag, w[k].flag)
 		}
-		p.Count = len(w)
+		p.Sum, p.Count = sum.Value(), len(w)
 		parts = append(parts, p)
 		i += len(w)
 	}
