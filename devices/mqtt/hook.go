@@ -55,7 +55,10 @@ func (h *hook) OnSessionEstablished(cl *mochi.Client, pk packets.Packet) {
 func (h *hook) OnPacketRead(cl *mochi.Client, pk packets.Packet) (packets.Packet, error) {
 	switch pk.FixedHeader.Type {
 	case packets.Publish:
-		return of(cl).publish(pk)
+		if err := of(cl).publish(&pk); err != nil {
+			return pk, err
+		}
+		return handled, nil
 	case packets.Connect:
 		// An empty password is a wrong one, which mochi would call a
 		// violation of the protocol.
