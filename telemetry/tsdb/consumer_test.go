@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -203,5 +204,36 @@ func TestSetAsideBefore(t *testing.T) {
 	}
 	if got != 51 || steps < 3 {
 		t.Errorf("%d entries in %d steps", got, steps)
+	}
+}
+
+// Entries cost what they are long, however many there are, and a reader who has
+// gone ends the reading.
+func TestSetAsideBeforeCost(t *testing.T) {
+	db := openAt(t, t.TempDir(), Options{})
+	const n, size = 1000, 1000
+	for seq := uint64(1); seq <= n; seq++ {
+		r := &telemetry.Record{SetAside: []telemetry.SetAside{{Source: "s", Reason: telemetry.BadJSON, Payload: make([]byte, size)}}}
+		if err := db.Append(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var before, after runtime.MemStats
+	got := 0
+	runtime.ReadMemStats(&before)
+	_, err := db.SetAsideBefore(t.Context(), 1<<60, 0, func(uint64, int, telemetry.SetAside) bool { got++; return true })
+	runtime.ReadMemStats(&after)
+	if err != nil || got != n {
+		t.Fatalf("%d entries, %v", got, err)
+	}
+	// The log once, each record once more, and its copy.
+	if bytes := after.TotalAlloc - before.TotalAlloc; bytes > 8*n*size {
+		t.Errorf("%d bytes allocated for %d of log", bytes, n*size)
+	}
+	ctx, leave := context.WithCancel(t.Context())
+	got = 0
+	_, err = db.SetAsideBefore(ctx, 1<<60, 0, func(uint64, int, telemetry.SetAside) bool { got++; leave(); return true })
+	if got != 1 || !errors.Is(err, context.Canceled) {
+		t.Errorf("%d entries after the reader has gone, %v", got, err)
 	}
 }

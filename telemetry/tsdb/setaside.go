@@ -69,12 +69,13 @@ func setAsideIn(ctx context.Context, s segment, before uint64, yield func(seq ui
 	if err != nil {
 		return false, err
 	}
-	var at []int64 // of the records, in the file
+	type stretch struct{ start, end int64 }
+	var at []stretch // of the records, in the file
 	_, _, err = h.scan(f, 0, s.size, 0, func(fr frame) error {
 		_, n := binary.Uvarint(fr.body)
 		if n > 0 && fr.seq < before {
 			if aside, _ := binary.Uvarint(fr.body[n:]); aside > 0 {
-				at = append(at, fr.offset)
+				at = append(at, stretch{fr.offset, fr.offset + int64(fr.end-fr.start)})
 			}
 		}
 		return ctx.Err()
@@ -83,18 +84,20 @@ func setAsideIn(ctx context.Context, s segment, before uint64, yield func(seq ui
 		return false, err
 	}
 	for k := len(at) - 1; k >= 0; k-- {
-		more, err := h.setAsideAt(f, at[k], s.size, yield)
-		if err != nil || !more {
+		if err := ctx.Err(); err != nil {
+			return false, err
+		}
+		if more, err := h.setAsideAt(f, at[k].start, at[k].end, yield); err != nil || !more {
 			return false, err
 		}
 	}
-	return true, ctx.Err()
+	return true, nil
 }
 
-// setAsideAt yields what the record at an offset of a segment has set aside, the last first.
-func (h header) setAsideAt(f *os.File, offset, size int64, yield func(seq uint64, i int, a telemetry.SetAside) bool) (more bool, err error) {
+// setAsideAt yields what the record between two offsets of a segment has set aside, the last first.
+func (h header) setAsideAt(f *os.File, start, end int64, yield func(seq uint64, i int, a telemetry.SetAside) bool) (more bool, err error) {
 	more = true
-	_, _, err = h.scan(f, offset, size, 0, func(fr frame) error {
+	_, _, err = h.scan(f, start, end, 0, func(fr frame) error {
 		var r telemetry.Record
 		if err := decodeBody(fr.body, &r); err != nil {
 			return fmt.Errorf("record %d: %w", fr.seq, err)
@@ -102,10 +105,7 @@ func (h header) setAsideAt(f *os.File, offset, size int64, yield func(seq uint64
 		for i := len(r.SetAside) - 1; i >= 0 && more; i-- {
 			more = yield(fr.seq, i, r.SetAside[i])
 		}
-		return errStop // the one record
+		return nil
 	})
-	if errors.Is(err, errStop) {
-		err = nil
-	}
 	return more, err
 }
