@@ -51,6 +51,39 @@ func (w *world) caughtUp() {
 	}
 }
 
+// crash is the process ending without a word, and another one that has caught up
+// with the log and committed.
+func (w *world) crash() {
+	w.t.Helper()
+	w.restart()
+	w.caughtUp()
+	w.settle()
+}
+
+// tickAt judges what waits at so many seconds after t0.
+func (w *world) tickAt(s float64) {
+	w.t.Helper()
+	w.to(s)
+	w.Tick(w.now())
+	w.settle()
+}
+
+// noted commits, and notes the place in the log.
+func (w *world) noted() {
+	w.t.Helper()
+	if err := w.checkpoint(w.t.Context()); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// tells are the words of what was told since it was last asked.
+func (w *world) tells(when, want string) {
+	w.t.Helper()
+	if got := words(w.takeEvents()); got != want {
+		w.t.Errorf("%s: %q, want %q", when, got, want)
+	}
+}
+
 // keep makes a record durable, as Ingest does before anybody is told.
 func (w *logged) keep(obs ...telemetry.Observation) *telemetry.Record {
 	w.t.Helper()
@@ -89,9 +122,7 @@ func TestCrashBetweenLogAndJudging(t *testing.T) {
 	w.keep(at("s1", 2, 3), at("s2", 2, 6))
 	w.keep(at("s1", 3, 7))
 	w.to(60)
-	w.restart()
-	w.caughtUp()
-	w.settle()
+	w.crash()
 	es := w.takeEvents()
 	var got []string
 	for _, e := range es {
@@ -101,13 +132,9 @@ func TestCrashBetweenLogAndJudging(t *testing.T) {
 		t.Errorf("%q, want %q", got, want)
 	}
 	for range 3 {
-		w.restart()
-		w.caughtUp()
-		w.settle()
+		w.crash()
 	}
-	if got := words(w.takeEvents()); got != "" {
-		t.Errorf("again: %s", got)
-	}
+	w.tells("again", "")
 	w.checkJournal()
 }
 
@@ -120,23 +147,14 @@ func TestDelaySurvivesACrash(t *testing.T) {
 	w.Observe(w.keep(at("s1", 0, 5)))
 	w.to(50)
 	w.Observe(w.keep(at("s1", 50, 6)))
-	if err := w.checkpoint(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	w.noted()
 	if n := w.count(`SELECT COUNT(*) FROM alerts_waits WHERE since <> 0`); n != 1 {
 		t.Errorf("%d waits recorded", n)
 	}
-	w.restart()
-	w.caughtUp()
-	w.to(99)
-	w.Tick(w.now())
-	w.settle()
-	if got := words(w.takeEvents()); got != "" {
-		t.Errorf("after 99 s: %q", got)
-	}
-	w.to(100)
-	w.Tick(w.now())
-	w.settle()
+	w.crash()
+	w.tickAt(99)
+	w.tells("after 99 s", "")
+	w.tickAt(100)
 	if es := w.takeEvents(); words(es) != "raised:active" || es[0].Alarm.Value != 6 {
 		t.Errorf("after 100 s: %+v", es)
 	}
@@ -149,10 +167,8 @@ func TestLogThatIsNotTheOneBefore(t *testing.T) {
 	for i := range 20 {
 		w.Observe(w.keep(at("s1", float64(i), float64(2+4*(i%2)))))
 	}
-	if err := w.checkpoint(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	events := len(w.takeEvents())
+	w.noted()
+	w.takeEvents()
 	w.log = openLog(t)
 	w.feed, w.store = w.log, w.log
 	for round := range 2 {
@@ -162,19 +178,13 @@ func TestLogThatIsNotTheOneBefore(t *testing.T) {
 		w.to(s + 2)
 		w.Observe(w.keep(at("s1", s, 3)))
 		w.Observe(w.keep(at("s1", s+1, 8)))
-		if err := w.checkpoint(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		w.noted()
 		w.keep(at("s1", s+2, 2)) // not told
 		if round == 1 {
-			w.restart()
-			w.caughtUp()
-			w.settle()
+			w.crash()
 		}
 	}
-	if got := words(w.takeEvents()); got != "returned:returned raised:active returned:returned raised:active returned:returned" {
-		t.Errorf("after %d: %q", events, got)
-	}
+	w.tells("after another log", "returned:returned raised:active returned:returned raised:active returned:returned")
 	w.checkJournal()
 }
 
@@ -193,12 +203,8 @@ func TestSlowConsumerDelaysNoAlarm(t *testing.T) {
 	}()
 	<-reading
 	w.Observe(w.keep(at("s1", 1, 5)))
-	if err := w.checkpoint(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if got := words(w.takeEvents()); got != "raised:active" {
-		t.Errorf("while another consumer hangs: %q", got)
-	}
+	w.noted()
+	w.tells("while another consumer hangs", "raised:active")
 	close(goOn)
 	if err := <-done; err != nil {
 		t.Error(err)
@@ -224,18 +230,12 @@ func TestLatestThatTheLogHasOvertaken(t *testing.T) {
 	w := newLogged(t, "s1")
 	w.create(fourGrams())
 	w.Observe(w.keep(at("s1", 1, 5)))
-	if err := w.checkpoint(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	w.noted()
 	w.to(2)
 	w.feed = &growing{w.log, func() { w.keep(at("s1", 2, 3)) }}
 	w.store = nil
-	w.restart()
-	w.caughtUp()
-	w.settle()
-	if got := words(w.takeEvents()); got != "raised:active returned:returned" {
-		t.Errorf("%q", got)
-	}
+	w.crash()
+	w.tells("in all", "raised:active returned:returned")
 }
 
 // gappy is a log whose bounds have deleted what lies before from.
@@ -254,26 +254,16 @@ func TestGapInTheLog(t *testing.T) {
 	r.On.ForS = 60
 	w.create(r)
 	w.Observe(w.keep(at("s1", 0, 5)))
-	if err := w.checkpoint(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	w.noted()
 	w.keep(at("s1", 30, 2))
 	w.keep(at("s1", 61, 5))
 	w.keep(at("s1", 62, 5))
 	w.feed = gappy{w.log, 3}
 	w.to(63)
-	w.restart()
-	w.caughtUp()
-	w.settle()
-	if got := words(w.takeEvents()); got != "" {
-		t.Errorf("a delay was counted over the gap: %q", got)
-	}
-	w.to(121)
-	w.Tick(w.now())
-	w.settle()
-	if got := words(w.takeEvents()); got != "raised:active" {
-		t.Errorf("60 s after the gap: %q", got)
-	}
+	w.crash()
+	w.tells("a delay was counted over the gap", "")
+	w.tickAt(121)
+	w.tells("60 s after the gap", "raised:active")
 }
 
 // Without a log, as where another process judges, no checkpoint is kept.
@@ -281,9 +271,7 @@ func TestNoLogNoPlace(t *testing.T) {
 	w := newLogged(t, "s1")
 	w.create(fourGrams())
 	w.Observe(w.keep(at("s1", 0, 5)))
-	if err := w.checkpoint(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	w.noted()
 	if n := w.count(`SELECT COUNT(*) FROM alerts_place`); n != 1 {
 		t.Fatalf("%d checkpoints", n)
 	}
@@ -397,9 +385,7 @@ func killedStory(t *testing.T, seed uint64) (kills, events int) {
 			}
 		case n < 16 && up:
 			tell("checkpoint")
-			if err := w.checkpoint(t.Context()); err != nil {
-				t.Fatal(err)
-			}
+			w.noted()
 		case n < 17:
 			if !up {
 				revive()
