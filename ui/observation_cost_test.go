@@ -104,7 +104,7 @@ func BenchmarkYear(b *testing.B) {
 		for b.Loop() {
 			w := csv.NewWriter(io.Discard)
 			for _, p := range series {
-				_ = w.Write([]string{"s", "salinity", strconv.FormatInt(p.At, 10), strconv.FormatFloat(p.Value, 'g', -1, 64), strconv.Itoa(int(p.Flag))})
+				_ = w.Write([]string{"s", "salinity", strconv.FormatInt(p.At, 10), strconv.FormatFloat(p.Value, 'g', -1, 64), "g/l", strconv.Itoa(int(p.Flag))})
 			}
 			w.Flush()
 		}
