@@ -92,7 +92,7 @@ func (o *outside) forgetOthers() error {
 			continue
 		}
 		if o.influx != nil {
-			o.log.Warn("the InfluxDB is another one than before: what the log holds is written to it; export-data writes what is older")
+			o.log.Warn("no place in the log is known for this InfluxDB: what the log still holds is written to it; export-data writes what is older")
 		}
 		errs = append(errs, o.embedded.Forget(name))
 	}
