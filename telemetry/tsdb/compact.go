@@ -3,9 +3,11 @@ package tsdb
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"cuulong/telemetry"
 )
@@ -187,8 +189,8 @@ func (s *series) expireSamples(n uint32, keep Keep, now time.Time) error {
 	return nil
 }
 
-// expireDay deletes a day's samples and leaves its roll-ups, all levels. Those
-// that an earlier call has left are final: what came late for that day goes.
+// expireDay deletes a day's samples and leaves its roll-ups, all levels. To those
+// that an earlier call has left it adds what came late, see withLate.
 func (s *series) expireDay(m day) error {
 	s.write.Lock()
 	defer s.write.Unlock()
@@ -197,13 +199,22 @@ func (s *series) expireDay(m day) error {
 	if err != nil {
 		return err
 	}
-	final, err := s.final(m)
+	old, err := s.finalRollups(m)
 	if err != nil {
 		return err
 	}
 	b := s.db.NewBatch()
 	defer b.Close()
-	if ups, any := appendRollups(nil, list, midnightOf(m.day), true); any && !final {
+	ups, any, known := []byte(nil), len(list) > 0, 0
+	switch {
+	case old == nil:
+		ups, any = appendRollups(nil, list, midnightOf(m.day), true)
+	case any:
+		if ups, known, err = withLate(old, midnightOf(m.day), list); err != nil {
+			return err
+		}
+	}
+	if any {
 		err = b.Set(dayKey(nil, keyRollup, m.n, m.day), ups, nil)
 	}
 	err = errors.Join(err,
@@ -212,19 +223,34 @@ func (s *series) expireDay(m day) error {
 	if err != nil {
 		return err
 	}
-	return s.change(b)
+	if err := s.change(b); err != nil {
+		return err
+	}
+	if known > 0 {
+		s.passed.Add(uint64(known))
+		s.mu.RLock()
+		of := s.names[m.n]
+		s.mu.RUnlock()
+		s.log.Errorf("%d late values of %s/%s are passed over: their day's values have gone, and its roll-ups know their windows", known, of.device, of.metric)
+	}
+	return nil
 }
 
-// final tells whether a day's samples went before.
-func (s *series) final(m day) (bool, error) {
+// finalRollups are the roll-ups of a day whose samples went before, or nil.
+func (s *series) finalRollups(m day) ([]byte, error) {
 	v, closer, err := s.db.Get(dayKey(nil, keyRollup, m.n, m.day))
 	if errors.Is(err, pebble.ErrNotFound) {
-		return false, nil
+		return nil, nil
 	}
 	if err != nil {
-		return false, err
+		return nil, err
 	}
-	return len(v) > 0 && v[0] == rollupFinal, closer.Close()
+	if len(v) > 0 && v[0] == rollupFinal {
+		v = slices.Clone(v)
+	} else {
+		v = nil
+	}
+	return v, closer.Close()
 }
 
 // expireRollups deletes the levels that are over. A day whose levels are all over goes whole.
@@ -271,4 +297,12 @@ func withoutLevels(v []byte, day int32, gone [len(levels)]int32) (left []byte, c
 		return true
 	})
 	return left, cut, err
+}
+
+// passedOver counts what came for a day whose samples had gone and could not be
+// added to its roll-ups.
+func (db *DB) passedOver() prometheus.Collector {
+	return prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "ioc_late_passed_over_total", Help: "Late values of days whose values retention has deleted, in windows that roll-ups know already.",
+	}, func() float64 { return float64(db.series.passed.Load()) })
 }

@@ -104,7 +104,7 @@ func Open(dir string, o Options) (*DB, error) {
 		return nil, err
 	}
 	if o.Metrics != nil {
-		if err := errors.Join(o.Metrics.Register(db.damaged), o.Metrics.Register(db.places.skipped)); err != nil {
+		if err := errors.Join(o.Metrics.Register(db.damaged), o.Metrics.Register(db.places.skipped), o.Metrics.Register(db.passedOver())); err != nil {
 			return nil, err
 		}
 	}

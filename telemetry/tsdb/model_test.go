@@ -324,6 +324,60 @@ func TestRetention(t *testing.T) {
 	}
 }
 
+// TestLateAfterRetention: what comes for a day whose samples have gone adds to
+// its roll-ups, at once and for good; a repeat changes nothing, and is counted.
+func TestLateAfterRetention(t *testing.T) {
+	db := openAt(t, t.TempDir(), Options{Retention: func(string) Keep { return Keep{Raw: 24 * time.Hour} }})
+	midnight := midnightOf(dayOf(t0))
+	now := time.UnixMilli(midnight + 10*dayMillis)
+	level, end := name{"a", "level"}, midnight+10*dayMillis
+	want := model{}
+	send := func(from, to int64) {
+		t.Helper()
+		r := &telemetry.Record{}
+		for i := from; i < to; i++ {
+			at := midnight + i*60_000
+			r.Observations = append(r.Observations, telemetry.Observation{Device: "a", Metric: "level", At: at, Seen: end, Value: float64(i%97) / 4, Flag: telemetry.Flag(1 + i/600)})
+		}
+		if err := errors.Join(db.Append(r), db.Apply(r)); err != nil {
+			t.Fatal(err)
+		}
+		want.apply(r.Observations)
+	}
+	check := func(when string) {
+		t.Helper()
+		for _, width := range levels {
+			every := telemetry.Every{Millis: width}
+			if got, want := windowsOf(t, db, level, 0, end, every), want.windows(level, 0, end, every); !sameWindows(got, want) {
+				t.Errorf("%s, windows of %d ms: %d of %d are\n%v\nwant\n%v", when, width, len(got), len(want), got, want)
+			}
+		}
+	}
+	compact := func() {
+		t.Helper()
+		if err := db.Compact(t.Context(), now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	send(0, 720)
+	compact()
+	check("half a day has gone")
+	send(720, 1440)
+	check("the other half came late")
+	compact()
+	check("and has gone, too")
+	send(100, 900)
+	check("a repeat came")
+	compact()
+	check("and has gone")
+	if got := pointsOf(t, db, level, 0, end); len(got) != 0 {
+		t.Errorf("%d values are left", len(got))
+	}
+	if n := db.series.passed.Load(); n != 800 {
+		t.Errorf("%d are counted as passed over, want 800", n)
+	}
+}
+
 // TestHeadBound: what waits in memory is written when it is full, and nothing is lost on the way.
 func TestHeadBound(t *testing.T) {
 	db := openAt(t, t.TempDir(), Options{HeadSamples: 100})

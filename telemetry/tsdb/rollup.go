@@ -1,8 +1,10 @@
 package tsdb
 
 import (
+	"cmp"
 	"encoding/binary"
 	"math"
+	"slices"
 
 	"cuulong/telemetry"
 )
@@ -44,7 +46,7 @@ func rollUp(list []sample, midnight, width int64) (parts []telemetry.Part) {
 // The first byte of a day's roll-ups.
 const (
 	rollupBeside = 0 // the samples are there, too
-	rollupFinal  = 1 // the samples have gone: nothing changes the roll-ups any more
+	rollupFinal  = 1 // the samples have gone: withLate alone adds to the roll-ups
 )
 
 // appendRollups appends the levels of a day that are worth it, or, as final, all of them.
@@ -142,6 +144,59 @@ func parseRollups(b []byte, midnight int64, yield func(level int, parts []teleme
 		}
 	}
 	return nil
+}
+
+// withLate adds to the final roll-ups of a day what came for it afterwards: the
+// samples of windows that the narrowest level lacks. Of one that it has nobody can
+// tell any more whether a sample is a repeat: known is how many those are.
+func withLate(v []byte, midnight int64, late []sample) (ups []byte, known int, err error) {
+	var kept [len(levels)]bool
+	narrowest := -1
+	var parts []telemetry.Part
+	err = parseRollups(v, midnight, func(level int, p []telemetry.Part) bool {
+		if kept[level] = true; narrowest < 0 {
+			narrowest, parts = level, p
+		}
+		return true
+	})
+	if err != nil || narrowest < 0 {
+		return v, len(late), err
+	}
+	told := map[int64]bool{}
+	for _, p := range parts {
+		told[p.Start] = true
+	}
+	for _, p := range rollUp(late, midnight, levels[narrowest]) {
+		if told[p.Start] {
+			known += p.Count
+		} else {
+			parts = append(parts, p)
+		}
+	}
+	slices.SortFunc(parts, func(a, b telemetry.Part) int { return cmp.Compare(a.Start, b.Start) })
+	ups = append(ups, v[0])
+	for level, width := range levels {
+		if kept[level] {
+			ups = appendLevel(ups, level, midnight, widened(parts, midnight, width))
+		}
+	}
+	return ups, known, nil
+}
+
+// widened makes the parts of a level from those of a narrower one, or the same.
+func widened(parts []telemetry.Part, midnight, width int64) (wide []telemetry.Part) {
+	for _, p := range parts {
+		start := midnight + floorDiv(p.Start-midnight, width)*width
+		if n := len(wide); n > 0 && wide[n-1].Start == start {
+			w := &wide[n-1]
+			w.Sum, w.Count, w.Last = w.Sum+p.Sum, w.Count+p.Count, p.Last
+			w.Min, w.Max, w.Flag = min(w.Min, p.Min), max(w.Max, p.Max), telemetry.Worse(w.Flag, p.Flag)
+			continue
+		}
+		p.Start = start
+		wide = append(wide, p)
+	}
+	return wide
 }
 
 // levelFor is the widest level that windows of a width can be made of; -1: none.

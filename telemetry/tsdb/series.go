@@ -33,6 +33,8 @@ type series struct {
 	flushed    atomic.Uint64 // rises with each flush
 	rewritten  atomic.Uint64 // rises with each change of chunks that were written
 	decoded    chunkCache
+	passed     atomic.Uint64 // late samples that final roll-ups could not take
+	log        logger
 }
 
 // Sizes that suit a machine which also relays video. Pebble takes memtables out
@@ -47,7 +49,7 @@ const (
 )
 
 func openSeries(dir string, fs vfs.FS, l logger) (*series, error) {
-	s := &series{head: newHead(), cache: pebble.NewCache(cacheSize), failing: make(chan struct{})}
+	s := &series{log: l, head: newHead(), cache: pebble.NewCache(cacheSize), failing: make(chan struct{})}
 	var once sync.Once
 	o := pebbleOptions(fs, s.cache, l)
 	o.EventListener = &pebble.EventListener{BackgroundError: func(err error) {

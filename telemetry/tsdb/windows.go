@@ -52,7 +52,16 @@ func (s *series) gather(ctx context.Context, n uint32, from, to int64, level int
 			return err
 		}
 		if d, has := ups.next(); has && (!ok || d < day) { // retention has left its roll-ups alone
-			if more, err := ups.parts(d, level, from, to, g); err != nil || !more {
+			if more, err := ups.parts(d, level, from, to, nil, g); err != nil || !more {
+				return err
+			}
+			continue
+		} else if has && d == day && ups.final() { // and what came late for it lies beside them
+			late, err := r.samples(day)
+			if err != nil {
+				return err
+			}
+			if more, err := ups.parts(d, level, from, to, late, g); err != nil || !more {
 				return err
 			}
 			continue
@@ -63,7 +72,7 @@ func (s *series) gather(ctx context.Context, n uint32, from, to int64, level int
 		midnight := midnightOf(day)
 		if level >= 0 && from <= midnight && midnight+dayMillis <= to && !r.inHead(day) && ups.holds(day, level) {
 			r.pass(day)
-			if more, err := ups.parts(day, level, from, to, g); err != nil || !more {
+			if more, err := ups.parts(day, level, from, to, nil, g); err != nil || !more {
 				return err
 			}
 			continue
@@ -143,10 +152,19 @@ func (u *rollups) holds(day int32, level int) bool {
 	return has
 }
 
-// parts gives g the day's parts of a level, or the widest below it, or the
-// narrowest there is; more is false when the receiver wants no more.
-func (u *rollups) parts(day int32, level int, from, to int64, g *telemetry.Gatherer) (more bool, err error) {
+// final tells whether the samples that the next roll-ups were made of have gone.
+func (u *rollups) final() bool {
 	v, err := u.it.ValueAndErr()
+	return err == nil && len(v) > 0 && v[0] == rollupFinal
+}
+
+// parts gives g the day's parts of a level, or the widest below it, or the
+// narrowest there is, with what came late for it; more is false when the receiver wants no more.
+func (u *rollups) parts(day int32, level int, from, to int64, late []sample, g *telemetry.Gatherer) (more bool, err error) {
+	v, err := u.it.ValueAndErr()
+	if err == nil && len(late) > 0 {
+		v, _, err = withLate(v, midnightOf(day), late)
+	}
 	if err != nil {
 		return false, err
 	}
