@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
-	"github.com/prometheus/client_golang/prometheus"
 
 	"cuulong/telemetry"
 )
@@ -297,12 +296,4 @@ func withoutLevels(v []byte, day int32, gone [len(levels)]int32) (left []byte, c
 		return true
 	})
 	return left, cut, err
-}
-
-// passedOver counts what came for a day whose samples had gone and could not be
-// added to its roll-ups.
-func (db *DB) passedOver() prometheus.Collector {
-	return prometheus.NewCounterFunc(prometheus.CounterOpts{
-		Name: "ioc_late_passed_over_total", Help: "Late values of days whose values retention has deleted, in windows that roll-ups know already.",
-	}, func() float64 { return float64(db.series.passed.Load()) })
 }

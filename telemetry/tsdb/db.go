@@ -104,8 +104,10 @@ func Open(dir string, o Options) (*DB, error) {
 		return nil, err
 	}
 	if o.Metrics != nil {
-		if err := errors.Join(o.Metrics.Register(db.damaged), o.Metrics.Register(db.places.skipped), o.Metrics.Register(db.passedOver())); err != nil {
-			return nil, err
+		for _, c := range append(db.counters(), db.damaged, db.places.skipped) {
+			if err := o.Metrics.Register(c); err != nil {
+				return nil, err
+			}
 		}
 	}
 	// First the series: Pebble locks its folder, so that a second process ends here.
@@ -158,6 +160,18 @@ func (o Options) defaults() Options {
 		o.openFile = func(path string, flag int) (file, error) { return os.OpenFile(path, flag, 0o640) }
 	}
 	return o
+}
+
+// counters are those of the series.
+func (db *DB) counters() []prometheus.Collector {
+	count := func(name, help string, of func(*series) *atomic.Uint64) prometheus.Collector {
+		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, func() float64 { return float64(of(db.series).Load()) })
+	}
+	return []prometheus.Collector{
+		count("ioc_series_corrupt_total", "Reads of the series that met a damaged block.", func(s *series) *atomic.Uint64 { return &s.corrupt }),
+		count("ioc_late_passed_over_total", "Late values of days whose values retention has deleted, in windows that roll-ups know already.",
+			func(s *series) *atomic.Uint64 { return &s.passed }),
+	}
 }
 
 // refill brings the records of the log that the series do not hold into them,

@@ -33,6 +33,7 @@ type series struct {
 	flushed    atomic.Uint64 // rises with each flush
 	rewritten  atomic.Uint64 // rises with each change of chunks that were written
 	decoded    chunkCache
+	corrupt    atomic.Uint64 // reads of damaged blocks
 	passed     atomic.Uint64 // late samples that final roll-ups could not take
 	log        logger
 }
@@ -52,10 +53,18 @@ func openSeries(dir string, fs vfs.FS, l logger) (*series, error) {
 	s := &series{log: l, head: newHead(), cache: pebble.NewCache(cacheSize), failing: make(chan struct{})}
 	var once sync.Once
 	o := pebbleOptions(fs, s.cache, l)
-	o.EventListener = &pebble.EventListener{BackgroundError: func(err error) {
-		if noSpace(err) != err {
+	// A damaged block fails who reads it, and no one else: what comes in goes elsewhere.
+	damaged := func(info pebble.DataCorruptionInfo) {
+		s.corrupt.Add(1)
+		l.errs(fmt.Sprintf("a block is damaged, and what it holds cannot be read (verify-store tells all of it): %s", info))
+	}
+	o.EventListener = &pebble.EventListener{DataCorruption: damaged, BackgroundError: func(err error) {
+		switch {
+		case noSpace(err) != err:
 			l.errs("no space: " + err.Error()) // which passes; Pebble tries again
-		} else {
+		case errors.Is(err, pebble.ErrCorruption): // of what it compacts; it then leaves that be for a while
+			l.errs("not compacted: " + err.Error())
+		default:
 			l.fail(fmt.Errorf("series: %w", err))
 			once.Do(func() { close(s.failing) })
 		}
