@@ -4,8 +4,10 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -152,6 +154,38 @@ func TestProcessDiskFull(t *testing.T) {
 		t.Errorf("load: %+v", o)
 	}
 	audit(t, c, ledger)
+	if err := p.stop(); err != nil {
+		t.Errorf("orderly stop: %v", err)
+	}
+}
+
+// Killed, or stopped in order, and begun again on a disk without a free byte, the server
+// says why it cannot and ends; once there is space it starts, and has everything.
+func TestProcessStartsNotOnAFullDisk(t *testing.T) {
+	disk := smallDisk(t, "256m")
+	dir := filepath.Join(disk, "data")
+	p := startProcess(t, dir)
+	const connections = 4
+	ledger := filepath.Join(t.TempDir(), "ledger")
+	load := startLoad(t, field.LoadOptions{Broker: p.Addrs.MQTT[0], Logins: loadLogins(t, login(t, p.Addrs.HTTP[0]), connections), Connections: connections,
+		Rate: 2000, QoS: 1, Ledger: ledger, Messages: 4000, Drain: time.Minute})
+	if o := <-load.ended; o.err != nil || o.Acked != 4000 {
+		t.Fatalf("load: %+v", o)
+	}
+	for _, end := range []func(){p.kill, func() { _ = p.stop() }} {
+		end()
+		ballast := fill(t, disk, 0)
+		out, err := runToEnd(t, p.env, p.args...)
+		var ended *exec.ExitError
+		if !errors.As(err, &ended) || ended.ExitCode() != 1 || !contains(out, "no space", dir, "needed to start") { // by itself, not when the test's patience was over
+			t.Errorf("%v: %s", err, out)
+		}
+		if err := os.Remove(ballast); err != nil {
+			t.Fatal(err)
+		}
+		p.start()
+	}
+	audit(t, login(t, p.Addrs.HTTP[0]), ledger)
 	if err := p.stop(); err != nil {
 		t.Errorf("orderly stop: %v", err)
 	}

@@ -65,6 +65,9 @@ func run(ctx context.Context, cfg Config, o runOptions) error {
 		return err
 	}
 	defer dir.close()
+	if err := tsdb.CheckRoom(dir.path); err != nil { // before the records', which would not name the disk
+		return err
+	}
 	if err := dir.beforeMigration(ctx, log); err != nil {
 		return err
 	}

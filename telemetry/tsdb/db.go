@@ -91,6 +91,9 @@ func Open(dir string, o Options) (*DB, error) {
 		if err := os.MkdirAll(seriesDir, 0o750); err != nil {
 			return nil, err
 		}
+		if err := CheckRoom(seriesDir); err != nil {
+			return nil, err
+		}
 	}
 	db := &DB{
 		o: o, log: o.Logger, moved: make(chan struct{}),

@@ -25,6 +25,7 @@ type series struct {
 
 	applied atomic.Uint64 // seq of the last record in the head; written by apply
 	failing chan struct{} // closed when a flush or compaction has failed
+	full    chan struct{} // capacity 1: one found no space
 
 	// write is held by who writes chunks: a flush, or the compaction of one day.
 	write      sync.Mutex
@@ -50,7 +51,7 @@ const (
 )
 
 func openSeries(dir string, fs vfs.FS, l logger) (*series, error) {
-	s := &series{log: l, head: newHead(), cache: pebble.NewCache(cacheSize), failing: make(chan struct{})}
+	s := &series{log: l, head: newHead(), cache: pebble.NewCache(cacheSize), failing: make(chan struct{}), full: make(chan struct{}, 1)}
 	var once sync.Once
 	o := pebbleOptions(fs, s.cache, l)
 	// A damaged block fails who reads it, and no one else: what comes in goes elsewhere.
@@ -62,6 +63,10 @@ func openSeries(dir string, fs vfs.FS, l logger) (*series, error) {
 		switch {
 		case noSpace(err) != err:
 			l.errs("no space: " + err.Error()) // which passes; Pebble tries again
+			select {
+			case s.full <- struct{}{}:
+			default:
+			}
 		case errors.Is(err, pebble.ErrCorruption): // of what it compacts; it then leaves that be for a while
 			l.errs("not compacted: " + err.Error())
 		default:
@@ -344,6 +349,10 @@ func (s *series) durable() (uint64, error) {
 // tried by Pebble without end: then it is left, since the log holds everything.
 func (s *series) close() error {
 	var flushed <-chan struct{}
+	select {
+	case <-s.full: // of earlier: there may be space now
+	default:
+	}
 	err := s.flush()
 	if err == nil {
 		flushed, err = s.db.AsyncFlush()
@@ -351,6 +360,8 @@ func (s *series) close() error {
 	if err == nil {
 		select {
 		case <-flushed:
+		case <-s.full:
+			err = fmt.Errorf("series: %w to flush them; the next start refills them from the log", telemetry.ErrNoSpace)
 		case <-s.failing:
 			err = errors.New("series: not flushed; the next start refills them from the log")
 		}
