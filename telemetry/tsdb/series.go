@@ -30,6 +30,7 @@ type series struct {
 	// write is held by who writes chunks: a flush, or the compaction of one day.
 	write      sync.Mutex
 	generation uint64        // guarded by write; of the newest chunks
+	named      uint64        // guarded by write; names that are written: a flush reads nothing
 	encoder    chunkEncoder  // guarded by write
 	flushed    atomic.Uint64 // rises with each flush
 	rewritten  atomic.Uint64 // rises with each change of chunks that were written
@@ -67,7 +68,7 @@ func openSeries(dir string, fs vfs.FS, l logger) (*series, error) {
 			case s.full <- struct{}{}:
 			default:
 			}
-		case errors.Is(err, pebble.ErrCorruption): // of what it compacts; it then leaves that be for a while
+		case pebble.IsCorruptionError(err): // of what it compacts; it then leaves that be for a while
 			l.errs("not compacted: " + err.Error())
 		default:
 			l.fail(fmt.Errorf("series: %w", err))
@@ -119,6 +120,9 @@ func (s *series) load() error {
 	}
 	s.applied.Store(applied)
 	if s.generation, _, err = s.meta(metaGen); err != nil {
+		return err
+	}
+	if s.named, _, err = s.meta(metaNames); err != nil {
 		return err
 	}
 	err = s.eachKey(keyName, func(k, v []byte) error {
@@ -251,11 +255,7 @@ func (s *series) beginChunks(w *batchWriter) error {
 	s.mu.RLock()
 	names := s.names[:len(s.names):len(s.names)]
 	s.mu.RUnlock()
-	written, _, err := s.meta(metaNames)
-	if err != nil {
-		return err
-	}
-	for n := written; n < uint64(len(names)); n++ {
+	for n := s.named; n < uint64(len(names)); n++ {
 		key := append(append(append([]byte{keyName}, names[n].device...), 0), names[n].metric...)
 		if err := w.set(key, binary.BigEndian.AppendUint32(nil, uint32(n))); err != nil {
 			return err
@@ -268,7 +268,11 @@ func (s *series) beginChunks(w *batchWriter) error {
 	if err := w.set(metaGen, binary.BigEndian.AppendUint64(nil, s.generation)); err != nil {
 		return err
 	}
-	return w.commit() // before any chunk: no number is used without its name, no generation twice
+	if err := w.commit(); err != nil { // before any chunk: no number is used without its name, no generation twice
+		return err
+	}
+	s.named = uint64(len(names))
+	return nil
 }
 
 // writeChunks writes samples of a series as a chunk a day, and marks the days.
