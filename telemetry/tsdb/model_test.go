@@ -348,8 +348,10 @@ func TestLateAfterRetention(t *testing.T) {
 		t.Helper()
 		for _, width := range levels {
 			every := telemetry.Every{Millis: width}
-			if got, want := windowsOf(t, db, level, 0, end, every), want.windows(level, 0, end, every); !sameWindows(got, want) {
-				t.Errorf("%s, windows of %d ms: %d of %d are\n%v\nwant\n%v", when, width, len(got), len(want), got, want)
+			for _, part := range [][2]int64{{0, end}, {midnight + dayMillis/4, end}, {0, midnight + dayMillis/3}} { // whole, and cut at either end
+				if got, want := windowsOf(t, db, level, part[0], part[1], every), want.windows(level, part[0], part[1], every); !sameWindows(got, want) {
+					t.Errorf("%s, windows of %d ms in %v: %d of %d are\n%v\nwant\n%v", when, width, part, len(got), len(want), got, want)
+				}
 			}
 		}
 	}

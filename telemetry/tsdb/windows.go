@@ -169,6 +169,9 @@ func (u *rollups) parts(day int32, level int, from, to int64, late []sample, g *
 		return false, err
 	}
 	var best []telemetry.Part
+	if midnight := midnightOf(day); from > midnight || to < midnight+dayMillis {
+		level = 0 // a wide part may reach beyond what is asked for
+	}
 	err = parseRollups(v, midnightOf(day), func(l int, parts []telemetry.Part) bool {
 		if best == nil || l <= level {
 			best = parts
