@@ -43,7 +43,19 @@ func (c exportCmd) Run(ctx context.Context) error {
 	if c.Out == "" {
 		return c.said(exportOf(ctx, dir, ask, os.Stdout))
 	}
-	partial := c.Out + ".partial"
+	target := c.Out
+	if real, err := filepath.EvalSymlinks(target); err == nil {
+		target = real
+	}
+	// Over a file we rename; a pipe or device is written into, never replaced.
+	if info, err := os.Stat(target); err == nil && !info.Mode().IsRegular() {
+		f, err := os.OpenFile(target, os.O_WRONLY, 0)
+		if err != nil {
+			return c.said(err)
+		}
+		return c.said(errors.Join(exportOf(ctx, dir, ask, f), f.Close()))
+	}
+	partial := target + ".partial"
 	f, err := os.OpenFile(partial, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return c.said(err)
@@ -54,10 +66,10 @@ func (c exportCmd) Run(ctx context.Context) error {
 	if err = errors.Join(err, f.Close()); err != nil {
 		return c.said(errors.Join(err, os.Remove(partial)))
 	}
-	if err := os.Rename(partial, c.Out); err != nil {
+	if err := os.Rename(partial, target); err != nil {
 		return c.said(err)
 	}
-	return c.said(syncDir(filepath.Dir(c.Out)))
+	return c.said(syncDir(filepath.Dir(target)))
 }
 
 func (exportCmd) said(err error) error {

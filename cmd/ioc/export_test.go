@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/csv"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"cuulong/telemetry"
@@ -79,6 +81,28 @@ func TestExportIsWhatTheAPIAnswers(t *testing.T) {
 	stop()
 	if offline := run(exportCmd{}); offline != online {
 		t.Errorf("without a server\n%s\nwith one\n%s", offline, online)
+	}
+	// A pipe is written into, and a link's file behind it; neither is replaced.
+	odd := t.TempDir()
+	fifo, file, link := filepath.Join(odd, "fifo"), filepath.Join(odd, "file"), filepath.Join(odd, "link")
+	if err := errors.Join(syscall.Mkfifo(fifo, 0o600), os.WriteFile(file, nil, 0o600), os.Symlink(file, link)); err != nil {
+		t.Fatal(err)
+	}
+	piped := make(chan string, 1)
+	go func() { text, _ := os.ReadFile(fifo); piped <- string(text) }()
+	for _, out := range []string{fifo, link} {
+		if err := (exportCmd{Out: out, Format: "csv", whichData: whichData{DataDir: dir}}).Run(t.Context()); err != nil {
+			t.Errorf("%s: %v", out, err)
+		}
+	}
+	if got := <-piped; got != online {
+		t.Errorf("through a pipe\n%s", got)
+	}
+	if got, err := os.ReadFile(file); err != nil || string(got) != online {
+		t.Errorf("through a link %v\n%s", err, got)
+	}
+	if info, err := os.Lstat(link); err != nil || info.Mode()&os.ModeSymlink == 0 {
+		t.Errorf("the link is %v, %v", info, err)
 	}
 	for name, bad := range map[string]exportCmd{
 		"time":    {From: "yesterday", Format: "csv"},
