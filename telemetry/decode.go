@@ -33,7 +33,7 @@ var errTooMany = errors.New("more than 10,000 observations")
 // now is the receive time in Unix ms; source names topic or route. Strings and booleans among the values are
 // the batch's Words; null is as if absent.
 func DecodeTelemetry(id devices.ID, source string, payload []byte, now int64) Batch {
-	return readTelemetry(Batch{}, id, source, payload, now)
+	return readTelemetry(Batch{Source: source, Payload: payload}, id, source, payload, now)
 }
 
 // readTelemetry adds one payload's to out.
@@ -48,9 +48,12 @@ func readTelemetry(out Batch, id devices.ID, source string, payload []byte, now 
 		own.senmlCBOR(payload)
 		return own.out
 	}
-	payload = bytes.TrimPrefix(payload, []byte("\xef\xbb\xbf")) // RFC 8259 §8.1: a parser may ignore it
+	payload, err := jsonText(payload)
+	if err != nil {
+		r.refuse(BadJSON, err.Error())
+		return r.out
+	}
 	s := scanner{b: payload}
-	var err error
 	switch s.peek() {
 	case kindObject:
 		err = r.object(&s)
@@ -338,19 +341,20 @@ func (r *reading) find(metric string, start int) int {
 	return -1
 }
 
+// maxStrangers is how many of a gateway's devices that are not its own are told
+// apart; the others have one entry, so that a message cannot make a hundred thousand.
+const maxStrangers = 100
+
 // DecodeGateway reads {"<device id>": <telemetry payload>, ...}; what is for a
 // device that isChild denies is set aside, with that part of the payload alone.
 func DecodeGateway(isChild func(devices.ID) bool, source string, payload []byte, now int64) Batch {
-	r := reading{source: source, now: now, payload: payload}
-	if len(payload) > MaxPayload {
-		r.refuse(TooMany, fmt.Sprintf("%d bytes", len(payload)))
-		return r.out
-	}
-	if err := whole(payload); err != nil {
-		r.refuse(BadJSON, err.Error())
+	r := reading{out: Batch{Source: source, Payload: payload}, source: source, now: now, payload: payload}
+	payload, ok := r.whole()
+	if !ok {
 		return r.out
 	}
 	s := scanner{b: payload}
+	strangers, others := 0, 0 // how many are denied; where the entry is that stands for the many
 	if s.peek() != kindObject {
 		r.setAside(BadShape, "no object of devices", 1)
 		return r.out
@@ -372,9 +376,17 @@ func DecodeGateway(isChild func(devices.ID) bool, source string, payload []byte,
 			return r.out
 		}
 		if len(name) > 64 || !isChild(devices.ID(name)) {
-			child := reading{out: r.out, source: source, now: now, payload: part, obs: len(r.out.Observations), asides: len(r.out.SetAside)}
-			child.setAside(NotChild, fmt.Sprintf("%.64q", name), 1)
-			r.out = child.out
+			entry := SetAside{Source: source, Reason: NotChild, Detail: fmt.Sprintf("%.64q", name), Payload: part, Seen: now, Count: 1}
+			switch strangers++; {
+			case strangers > maxStrangers+1:
+				r.out.SetAside[others].Count++
+				continue
+			case strangers > maxStrangers:
+				others = len(r.out.SetAside)
+				entry.Detail += " and others"
+				entry.Payload = r.payload
+			}
+			r.out.SetAside = append(r.out.SetAside, entry)
 			continue
 		}
 		r.out = readTelemetry(r.out, devices.ID(name), source+" "+string(name), part, now)
@@ -391,6 +403,10 @@ const (
 func DecodeAttributes(payload []byte) (map[string]any, error) {
 	if len(payload) > maxAttributes {
 		return nil, fmt.Errorf("attributes: %d bytes; at most %d", len(payload), maxAttributes)
+	}
+	payload, err := jsonText(payload)
+	if err != nil {
+		return nil, fmt.Errorf("attributes: %w", err)
 	}
 	s := scanner{b: payload, depth: maxDepth - maxAttributesDepth}
 	if s.peek() != kindObject {

@@ -80,6 +80,7 @@ func TestDecodeTelemetry(t *testing.T) {
 		{"ts is an object", `{"ts":{},"values":{"ph":7}}`, "bad_time×1"},
 		{"one bad time of two", `[{"ts":1,"values":{"ph":7}},{"ts":1772323199000,"values":{"ph":8}}]`, "ph=8@-1000 bad_time×1"},
 
+		{"no UTF-8 in what is passed over", "{\"values\":{\"ph\":7,\"fw\":\"\xff\"}}", "bad_json×1"},
 		{"empty", ``, "bad_json×1"},
 		{"cut", `{"ts":1772323199000,"values":{"salinity":3.2}`, "bad_json×1"},
 		{"cut in a number", `{"values":{"salinity":3.`, "bad_json×1"},
@@ -179,6 +180,8 @@ func TestDecodeGateway(t *testing.T) {
 		{`{}`, ""},
 		{`[]`, "bad_shape×1"},
 		{`{"a":{"values":{"ph":7}}`, "bad_json×1"},
+		{"\ufeff" + `{"a":{"values":{"ph":7}}}`, "a/ph=7@-"},
+		{"{\"a\":{\"values\":{\"ph\":7,\"fw\":\"\xff\"}}}", "bad_json×1"},
 		{``, "bad_json×1"},
 	} {
 		b := DecodeGateway(isChild, "gw", []byte(c.payload), now)
@@ -189,6 +192,30 @@ func TestDecodeGateway(t *testing.T) {
 	b := DecodeGateway(isChild, "gw", []byte(`{"a":{"values":{"ph":7}},"x":{"values":{"ph":1}}}`), now)
 	if string(b.SetAside[0].Payload) != `{"values":{"ph":1}}` {
 		t.Errorf("set aside %q: the part of the child alone", b.SetAside[0].Payload)
+	}
+}
+
+// TestStrangersOfGateway: however many devices a gateway makes up, their entries are bounded and count them all.
+func TestStrangersOfGateway(t *testing.T) {
+	payload := []byte("{")
+	const n = 20_000
+	for i := range n {
+		if i == n/2 {
+			payload = append(payload, `"a":{"values":{"ph":NaN}},`...)
+		}
+		payload = fmt.Appendf(payload, `"x%d":0,`, i)
+	}
+	payload[len(payload)-1] = '}'
+	b := DecodeGateway(func(id devices.ID) bool { return id == "a" }, "gw", payload, now)
+	count := map[string]int{}
+	for _, a := range b.SetAside {
+		count[a.Reason] += a.Count
+	}
+	if len(b.SetAside) != 102 || count[NotChild] != n || count[NotFinite] != 1 {
+		t.Errorf("%d entries, which stand for %v", len(b.SetAside), count)
+	}
+	if rest := b.SetAside[100]; string(rest.Payload) != string(payload) || rest.Count != n-100 {
+		t.Errorf("the entry of the many: %d devices, %d bytes", rest.Count, len(rest.Payload))
 	}
 }
 
@@ -205,7 +232,9 @@ func TestDecodeNetJSON(t *testing.T) {
 		{"full", full, "uptime=86400@- ap_load=0.31@- ap_rx_bytes=1020@- ap_tx_bytes=530@- ap_clients=3@- ap_noise=-90@- ap_channel_utilisation=41@-"},
 		{"nothing given", `{"type":"DeviceMonitoring"}`, ""},
 		{"no clients", `{"type":"DeviceMonitoring","interfaces":[{"wireless":{"clients":[]}}]}`, "ap_clients=0@-"},
-		{"wrong types beside right ones", `{"type":"DeviceMonitoring","general":[],"resources":{"load":3},"interfaces":[7,{"statistics":{"rx_bytes":"many","tx_bytes":5}}]}`, "ap_tx_bytes=5@-"},
+		{"wrong types beside right ones", `{"type":"DeviceMonitoring","general":[],"resources":{"load":3},"interfaces":[7,{"statistics":{"rx_bytes":"many","tx_bytes":5}}]}`, "ap_tx_bytes=5@- bad_value×1"},
+		{"no numbers", `{"type":"DeviceMonitoring","general":{"uptime":"1"},"resources":{"load":["0.3"]},"interfaces":[{"wireless":{"noise":false,"channel_utilization":null}}]}`, "bad_value×3"},
+		{"byte order mark", "\ufeff" + `{"type":"DeviceMonitoring","general":{"uptime":1}}`, "uptime=1@-"},
 		{"not finite", `{"type":"DeviceMonitoring","general":{"uptime":1e999},"resources":{"load":[1]}}`, "ap_load=1@- not_finite×1"},
 		{"configuration", `{"type":"DeviceConfiguration","general":{"uptime":1}}`, "bad_netjson×1"},
 		{"no type", `{"general":{"uptime":1}}`, "bad_netjson×1"},
@@ -225,10 +254,14 @@ func TestDecodeAttributes(t *testing.T) {
 	if err != nil || m["firmware"] != "1.2" || m["n"] != 3.0 || m["position"].(map[string]any)["lon"] != 106.3 {
 		t.Errorf("%v, %v", m, err)
 	}
+	if m, err := DecodeAttributes([]byte("\ufeff{\"a\":1}")); err != nil || m["a"] != 1.0 {
+		t.Errorf("behind a byte order mark: %v, %v", m, err)
+	}
 	for name, payload := range map[string]string{
 		"empty": "", "array": "[]", "null": "null", "cut": `{"a":1`, "NaN": `{"a":NaN}`, "1e999": `{"a":1e999}`, "more": `{} {}`,
-		"deep": strings.Repeat(`{"a":`, 9) + "1" + strings.Repeat("}", 9),
-		"big":  `{"a":"` + strings.Repeat("x", 64<<10) + `"}`,
+		"no UTF-8": "{\"a\":\"\xff\"}",
+		"deep":     strings.Repeat(`{"a":`, 9) + "1" + strings.Repeat("}", 9),
+		"big":      `{"a":"` + strings.Repeat("x", 64<<10) + `"}`,
 	} {
 		if m, err := DecodeAttributes([]byte(payload)); err == nil {
 			t.Errorf("%s is read as %.60v", name, m)

@@ -12,15 +12,12 @@ import (
 // tx_bytes, number of wireless clients, and the worst noise and channel
 // utilisation of the radios where given. general.local_time is not used: access
 // points without a battery clock start in 1970, so At is our receive time.
-// A part of another type than the standard's is passed over, its siblings are kept.
+// A part of another type than the standard's is passed over, its siblings are
+// kept; what is no number where one belongs is set aside.
 func DecodeNetJSON(id devices.ID, source string, payload []byte, now int64) Batch {
-	r := reading{id: id, source: source, now: now, payload: payload}
-	if len(payload) > MaxPayload {
-		r.refuse(TooMany, fmt.Sprintf("%d bytes", len(payload)))
-		return r.out
-	}
-	if err := whole(payload); err != nil {
-		r.refuse(BadJSON, err.Error())
+	r := reading{out: Batch{Source: source, Payload: payload}, id: id, source: source, now: now, payload: payload}
+	payload, ok := r.whole()
+	if !ok {
 		return r.out
 	}
 	doc := fields(payload)
@@ -35,9 +32,15 @@ func DecodeNetJSON(id devices.ID, source string, payload []byte, now int64) Batc
 }
 
 func (r *reading) netjsonHost(doc map[string]json.RawMessage) {
-	r.give("uptime", fields(doc["general"])["uptime"])
-	if load := elements(fields(doc["resources"])["load"]); len(load) > 0 {
-		r.give("ap_load", load[0])
+	if v, ok := r.number(fields(doc["general"]), "uptime"); ok {
+		r.keep("uptime", v)
+	}
+	resources := fields(doc["resources"])
+	if load := elements(resources["load"]); len(load) > 0 {
+		resources["load"] = load[0]
+		if v, ok := r.number(resources, "load"); ok {
+			r.keep("ap_load", v)
+		}
 	}
 }
 
@@ -46,8 +49,8 @@ func (r *reading) netjsonInterfaces(doc map[string]json.RawMessage) {
 	for _, raw := range elements(doc["interfaces"]) {
 		i := fields(raw)
 		traffic := fields(i["statistics"])
-		rx.add(number(traffic["rx_bytes"]))
-		tx.add(number(traffic["tx_bytes"]))
+		rx.add(r.number(traffic, "rx_bytes"))
+		tx.add(r.number(traffic, "tx_bytes"))
 		radio := fields(i["wireless"])
 		if radio == nil {
 			continue
@@ -55,9 +58,9 @@ func (r *reading) netjsonInterfaces(doc map[string]json.RawMessage) {
 		if list, ok := radio["clients"]; ok {
 			clients.add(float64(len(elements(list))), true)
 		}
-		noise.max(number(radio["noise"]))
+		noise.max(r.number(radio, "noise"))
 		for _, name := range [...]string{"channel_utilisation", "channel_utilization"} {
-			busy.max(number(radio[name]))
+			busy.max(r.number(radio, name))
 		}
 	}
 	for _, m := range [...]struct {
@@ -70,11 +73,19 @@ func (r *reading) netjsonInterfaces(doc map[string]json.RawMessage) {
 	}
 }
 
-// give keeps a raw number where there is one.
-func (r *reading) give(metric string, raw json.RawMessage) {
-	if v, ok := number(raw); ok {
-		r.keep(metric, v)
+// number reads a member that is a number; one of another kind is set aside,
+// null is as if absent.
+func (r *reading) number(of map[string]json.RawMessage, name string) (float64, bool) {
+	s := scanner{b: of[name]}
+	switch s.peek() {
+	case kindNone, kindNull:
+		return 0, false
+	case kindNumber:
+		v, err := s.number()
+		return v, err == nil
 	}
+	r.setAside(BadValue, noNumber(name), 1)
+	return 0, false
 }
 
 func (r *reading) keep(metric string, v float64) {
@@ -104,8 +115,8 @@ func (s *sum) max(v float64, ok bool) {
 	}
 }
 
-// fields, elements, number and text read one level of JSON that whole has
-// checked; nil, false and "" for another kind.
+// fields, elements and text read one level of JSON that whole has checked; nil
+// and "" for another kind.
 func fields(raw json.RawMessage) map[string]json.RawMessage {
 	s := scanner{b: raw}
 	if s.peek() != kindObject || s.open() != nil {
@@ -146,15 +157,6 @@ func elements(raw json.RawMessage) []json.RawMessage {
 		}
 		list = append(list, v)
 	}
-}
-
-func number(raw json.RawMessage) (float64, bool) {
-	s := scanner{b: raw}
-	if s.peek() != kindNumber {
-		return 0, false
-	}
-	v, err := s.number()
-	return v, err == nil
 }
 
 func text(raw json.RawMessage) string {

@@ -104,6 +104,9 @@ type Batch struct {
 	Observations []Observation // At 0 means: no ts, take Seen
 	SetAside     []SetAside
 	Words        []Word
+
+	Source  string // as in SetAside; with Payload for what only Ingest finds it cannot keep
+	Payload []byte
 }
 
 // Word is a string or boolean among the values: an attribute, and passed over,

@@ -1,8 +1,10 @@
 package telemetry
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strconv"
 	"unicode/utf8"
 )
@@ -264,14 +266,36 @@ func (s *scanner) end() error {
 	return nil
 }
 
-// whole checks that b is one JSON value in UTF-8, not deeper than maxDepth.
-func whole(b []byte) error {
+var errUTF8 = errors.New("not UTF-8")
+
+// jsonText is b without a byte order mark, which a parser may ignore (RFC 8259
+// §8.1); JSON is UTF-8 throughout, also in what is passed over.
+func jsonText(b []byte) ([]byte, error) {
 	if !utf8.Valid(b) {
-		return errSyntax
+		return b, errUTF8
 	}
-	s := scanner{b: b}
-	if _, err := s.skip(); err != nil {
-		return err
+	return bytes.TrimPrefix(b, []byte("\xef\xbb\xbf")), nil
+}
+
+// whole checks that the payload is one JSON value, not deeper than maxDepth,
+// before its parts are read; what it is not is refused.
+func (r *reading) whole() (text []byte, ok bool) {
+	if len(r.payload) > MaxPayload {
+		r.refuse(TooMany, strconv.Itoa(len(r.payload))+" bytes")
+		return nil, false
 	}
-	return s.end()
+	text, err := jsonText(r.payload)
+	if err != nil {
+		r.refuse(BadJSON, err.Error())
+		return nil, false
+	}
+	s := scanner{b: text}
+	if _, err = s.skip(); err == nil {
+		err = s.end()
+	}
+	if err != nil {
+		r.refuse(BadJSON, fmt.Sprintf("%v at byte %d", err, s.i))
+		return nil, false
+	}
+	return text, true
 }

@@ -2,6 +2,9 @@ package telemetry
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
+	"strconv"
 
 	"github.com/fxamacker/cbor/v2"
 )
@@ -104,6 +107,10 @@ func (p *pack) fieldCBOR(l label, v any) error {
 			return p.number(l, float64(v))
 		case int64:
 			return p.number(l, float64(v))
+		case cbor.Tag:
+			if f, ok := decimalFraction(v); ok {
+				return p.number(l, f)
+			}
 		}
 		return p.wrong(l)
 	case l.textual():
@@ -116,4 +123,22 @@ func (p *pack) fieldCBOR(l label, v any) error {
 		p.attribute = true
 	}
 	return nil
+}
+
+// decimalFraction reads tag 4, [exponent, mantissa] (RFC 8949 §3.4.4), which RFC
+// 8428 §6 allows for every number; to the nearest float64, as from decimal text.
+func decimalFraction(t cbor.Tag) (float64, bool) {
+	parts, _ := t.Content.([]any)
+	if t.Number != 4 || len(parts) != 2 {
+		return 0, false
+	}
+	for _, p := range parts {
+		switch p.(type) {
+		case int64, uint64:
+		default: // a bignum's digits are beyond a float64's
+			return 0, false
+		}
+	}
+	v, err := strconv.ParseFloat(fmt.Sprintf("%de%d", parts[1], parts[0]), 64)
+	return v, err == nil || errors.Is(err, strconv.ErrRange) // infinite: not finite, where it matters
 }
