@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"cuulong/devices"
 )
 
 // ErrSetAside is what done gets when the batch is durable but something of it
@@ -80,13 +82,15 @@ type message struct {
 	done     func(error)
 	end      int // its observations end here
 	asideEnd int
+	source   string
+	payload  []byte
 }
 
 // The costs of what waits, for MaxBatchBytes: memory, roughly.
 const (
 	obsBytes     = 96
 	asideBytes   = 128
-	messageBytes = 32
+	messageBytes = 72
 
 	defaultBatchBytes = 4 << 20
 	rounds            = 4 // batches in the round
@@ -144,7 +148,7 @@ func NewIngest(o Options) *Ingest {
 // payloads and names but not its slices, which it may change.
 func (in *Ingest) Submit(b Batch, done func(error)) {
 	good := in.check(&b)
-	size := messageBytes + len(good)*obsBytes
+	size := messageBytes + len(good)*obsBytes + len(b.Payload)
 	for i := range b.SetAside {
 		size += asideBytes + len(b.SetAside[i].Payload) + len(b.SetAside[i].Detail)
 	}
@@ -165,7 +169,7 @@ func (in *Ingest) Submit(b Batch, done func(error)) {
 	in.open.bytes += size
 	in.open.obs = append(in.open.obs, good...)
 	in.open.aside = append(in.open.aside, b.SetAside...)
-	in.open.msgs = append(in.open.msgs, message{done, len(in.open.obs), len(in.open.aside)})
+	in.open.msgs = append(in.open.msgs, message{done, len(in.open.obs), len(in.open.aside), b.Source, b.Payload})
 	if first {
 		in.work.Signal()
 	}
@@ -185,9 +189,7 @@ func (in *Ingest) check(b *Batch) []Observation {
 			o.Seen = now
 		}
 		if reason := refusal(o); reason != "" {
-			b.SetAside = append(b.SetAside, SetAside{
-				Source: string(o.Device), Reason: reason, Detail: fmt.Sprintf("%.64q %v at %d", o.Metric, o.Value, o.At), Seen: o.Seen, Count: 1,
-			})
+			b.setAside(refused(o, b.Source, b.Payload, reason, fmt.Sprintf("%.64q %v at %d", o.Metric, o.Value, o.At)))
 			continue
 		}
 		judge(o)
@@ -200,27 +202,53 @@ func (in *Ingest) check(b *Batch) []Observation {
 	if in.o.Clocks != nil {
 		in.o.Clocks.judge(good)
 	}
-	for i := range b.Words {
-		in.checkWord(b, &b.Words[i])
+	if len(b.Words) > 0 {
+		in.checkWords(b, good)
 	}
 	return good
 }
 
-// checkWord sets aside a string or boolean under the name of a metric: of the
-// catalogue, or of one that the device has sent numbers for.
-func (in *Ingest) checkWord(b *Batch, w *Word) {
-	if _, known := Lookup(w.Metric); !known {
-		if _, known = in.o.Latest.Get(w.Device, w.Metric); !known {
-			return
-		}
-	}
+// setAside adds an entry; one stands for all that a source brought of a reason.
+func (b *Batch) setAside(e SetAside) {
 	for i := range b.SetAside {
-		if a := &b.SetAside[i]; a.Reason == BadValue && a.Source == w.Source {
-			a.Count++
+		if a := &b.SetAside[i]; a.Reason == e.Reason && a.Source == e.Source {
+			a.Count += e.Count
 			return
 		}
 	}
-	b.SetAside = append(b.SetAside, SetAside{Source: w.Source, Reason: BadValue, Detail: noNumber(w.Metric), Payload: w.Payload, Seen: w.Seen, Count: 1})
+	b.SetAside = append(b.SetAside, e)
+}
+
+// refused is the entry of an observation that cannot be kept. Where no message
+// brought it, as with a history that is read in, its device is the source.
+func refused(o *Observation, source string, payload []byte, reason, detail string) SetAside {
+	if source == "" {
+		source = string(o.Device)
+	}
+	return SetAside{Source: source, Reason: reason, Detail: detail, Payload: payload, Seen: o.Seen, Count: 1}
+}
+
+// checkWords sets aside strings and booleans under the name of a metric: of the
+// catalogue, or of one that the device sends or has sent numbers for.
+func (in *Ingest) checkWords(b *Batch, good []Observation) {
+	type datastream struct {
+		device devices.ID
+		metric string
+	}
+	numbers := make(map[datastream]bool, len(good))
+	for i := range good {
+		numbers[datastream{good[i].Device, good[i].Metric}] = true
+	}
+	for i := range b.Words {
+		w := &b.Words[i]
+		_, known := Lookup(w.Metric)
+		if !known && !numbers[datastream{w.Device, w.Metric}] {
+			if _, known = in.o.Latest.Get(w.Device, w.Metric); !known {
+				continue
+			}
+		}
+		b.setAside(SetAside{Source: w.Source, Reason: BadValue, Detail: noNumber(w.Metric), Payload: w.Payload, Seen: w.Seen, Count: 1})
+	}
 }
 
 // Write is Submit, waiting for done. When ctx ends first the batch may still be kept.

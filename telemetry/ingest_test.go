@@ -207,6 +207,62 @@ func TestBurstWithoutTime(t *testing.T) {
 	}
 }
 
+// TestBurstWithoutTimeEnds: what tells no time runs ahead of ours no further than a clock may; what is beyond is
+// set aside with its message, and there is a place again a millisecond later.
+func TestBurstWithoutTimeEnds(t *testing.T) {
+	r := at(t, t.TempDir(), nil)
+	const most, n = 5*60_000 + 1, 10_000
+	batch := make([]Observation, n)
+	for sent := 0; sent < most+500; sent += n {
+		for i := range batch {
+			batch[i] = ob(0, 1)
+		}
+		err := r.Write(t.Context(), Batch{Observations: batch, Source: "burst", Payload: []byte("raw")})
+		if want := sent+n > most; errors.Is(err, ErrSetAside) != want {
+			t.Fatalf("after %d: %v", sent, err)
+		}
+	}
+	next := ob(0, 2)
+	next.Seen = now + 1
+	r.write(t, next)
+	got := r.points(t, "sal-1", "salinity")
+	if len(got) != most+1 || got[most-1].At != now+5*60_000 || got[most] != (Point{now + 1 + 5*60_000, 2, Pass}) {
+		t.Errorf("%d points up to %d", len(got), got[len(got)-1].At-now)
+	}
+	entries := 0
+	err := r.db.SetAside(t.Context(), 0, func(_ uint64, a SetAside) bool {
+		if entries++; a.Reason != BadTime || a.Source != "burst" || string(a.Payload) != "raw" || a.Count != 31*n-most {
+			t.Errorf("set aside %+v", a)
+		}
+		return true
+	})
+	if err != nil || entries != 1 {
+		t.Errorf("%d entries, %v", entries, err)
+	}
+}
+
+// TestWordsOfMetrics: a string under the name of a metric is set aside: also when only this message sends numbers under it.
+func TestWordsOfMetrics(t *testing.T) {
+	r := at(t, t.TempDir(), nil)
+	for _, c := range []struct{ payload, want string }{
+		{`{"values":{"salinity":"3.2"}}`, "bad_value×1"},
+		{`{"values":{"fw":"1.2"}}`, ""},
+		{`[{"values":{"turbine":1}},{"values":{"turbine":"fast"}},{"values":{"turbine":true}}]`, "bad_value×2"},
+		{`{"values":{"turbine":"slow","fw":"1.3"}}`, "bad_value×1"},
+	} {
+		b := DecodeTelemetry("dev", "test", []byte(c.payload), now)
+		before := r.counts(t)["quarantined"]
+		err := r.Write(t.Context(), b)
+		got := ""
+		if n := r.counts(t)["quarantined"] - before; errors.Is(err, ErrSetAside) {
+			got = fmt.Sprintf("bad_value×%d", n)
+		}
+		if got != c.want {
+			t.Errorf("%s: %v, %q, want %q", c.payload, err, got, c.want)
+		}
+	}
+}
+
 func TestFlags(t *testing.T) {
 	r := at(t, t.TempDir(), nil)
 	given := Observation{Device: "d", Metric: "ph", At: now, Seen: now, Value: 7, Flag: Suspect, Test: "spike"}
@@ -396,7 +452,7 @@ func TestBackPressure(t *testing.T) {
 	g.Log = db
 	in := NewIngest(Options{Log: g, Store: db, Logger: quiet(), MaxBatchBytes: 4000})
 	t.Cleanup(func() { _ = in.Close(); _ = db.Close() })
-	const total, fit = 200, 31 // of 128 bytes each
+	const total, fit = 200, 23 // of 168 bytes each
 	submitted := make(chan int, total)
 	told := make(chan error, total)
 	submit := func(i int) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"sync"
 	"testing"
@@ -23,7 +24,7 @@ func TestManyNames(t *testing.T) {
 	done := make(chan error, 3)
 	tell := func(err error) { done <- err }
 	r.Submit(Batch{Observations: []Observation{ob(now-5, 1)}}, tell)
-	r.Submit(Batch{Observations: batch}, tell)
+	r.Submit(Batch{Observations: batch, Source: "its topic", Payload: []byte("raw")}, tell)
 	r.Submit(Batch{Observations: []Observation{ob(now-4, 1), {Device: "liar", Metric: "m7", At: now + 1, Seen: now, Value: 2}}}, tell)
 	for i, want := range []error{nil, ErrSetAside, nil} {
 		if err := <-done; !errors.Is(err, want) {
@@ -38,6 +39,14 @@ func TestManyNames(t *testing.T) {
 	}
 	if o, _ := r.latest.Get("liar", "m7"); o.Value != 2 {
 		t.Errorf("m7 is %+v", o)
+	}
+	var entries []SetAside
+	if err := r.db.SetAside(t.Context(), 0, func(_ uint64, a SetAside) bool { entries = append(entries, a); return true }); err != nil {
+		t.Fatal(err)
+	}
+	want := SetAside{Source: "its topic", Reason: TooManyNames, Detail: "liar: more than 1000 datastreams", Payload: []byte("raw"), Seen: now, Count: 50}
+	if len(entries) != 1 || !reflect.DeepEqual(entries[0], want) {
+		t.Errorf("set aside %+v", entries)
 	}
 }
 

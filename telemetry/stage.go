@@ -2,8 +2,10 @@ package telemetry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"cuulong/devices"
 )
@@ -24,6 +26,7 @@ type stage struct {
 	// value comes, which in most batches never happens.
 	here map[place]float64
 
+	aside   []SetAside // of the message at hand; scratch
 	quality quality
 
 	device  devices.ID // the device of the last observation: mostly it is that of the next, too
@@ -76,27 +79,30 @@ func (s *stage) resolve(b *batch) error {
 	kept, at := 0, 0
 	for i := range b.msgs {
 		end := b.msgs[i].end
-		tooMany := 0
+		m := &b.msgs[i]
+		aside := Batch{SetAside: s.aside[:0]}
 		for ; at < end; at++ {
 			o := &b.obs[at]
 			n, ok := s.number(o)
 			if !ok {
-				tooMany++
+				aside.setAside(refused(o, m.source, m.payload, TooManyNames, fmt.Sprintf("%s: more than %d datastreams", o.Device, MaxMetrics)))
 				continue
 			}
 			keep, err := s.one(b.obs[:kept], n, o)
-			if err != nil {
+			switch {
+			case err == errNoTime:
+				aside.setAside(refused(o, m.source, m.payload, BadTime, fmt.Sprintf("%.64q: %v", o.Metric, err)))
+			case err != nil:
 				return err
-			}
-			if keep {
+			case keep:
 				if kept != at {
 					b.obs[kept] = *o
 				}
 				kept++
 			}
 		}
-		if tooMany > 0 {
-			s.setAside(b, i, tooMany, b.obs[end-1].Device, b.obs[end-1].Seen)
+		if s.aside = aside.SetAside; len(s.aside) > 0 {
+			s.setAside(b, i)
 		}
 	}
 	clear(b.obs[kept:])
@@ -113,16 +119,12 @@ func (s *stage) revert() {
 	}
 }
 
-// setAside adds an entry to message i, after those it has; rare, so that moving the others is no matter.
-func (s *stage) setAside(b *batch, i, count int, id devices.ID, seen int64) {
-	b.aside = append(b.aside, SetAside{})
-	at := b.msgs[i].asideEnd
-	copy(b.aside[at+1:], b.aside[at:])
-	b.aside[at] = SetAside{
-		Source: string(id), Reason: TooManyNames, Detail: fmt.Sprintf("more than %d datastreams", MaxMetrics), Seen: seen, Count: count,
-	}
+// setAside gives message i what of it cannot be kept, after what it has; rare,
+// so that moving the others is no matter.
+func (s *stage) setAside(b *batch, i int) {
+	b.aside = slices.Insert(b.aside, b.msgs[i].asideEnd, s.aside...)
 	for ; i < len(b.msgs); i++ {
-		b.msgs[i].asideEnd++
+		b.msgs[i].asideEnd += len(s.aside)
 	}
 }
 
@@ -209,6 +211,10 @@ func (s *stage) find(kept []Observation, n uint32, o *Observation, at int64) (fl
 	return p.Value, ok, err
 }
 
+// errNoTime is that of a value without ts when those before it have used up what
+// a time may run ahead.
+var errNoTime = errors.New("without ts, and every millisecond up to five minutes ahead is taken")
+
 // freeTime is receive time, moved on by 1 ms while the datastream has a value there.
 func (s *stage) freeTime(kept []Observation, n uint32, o *Observation) (int64, error) {
 	h := &s.heads[n]
@@ -225,6 +231,9 @@ func (s *stage) freeTime(kept []Observation, n uint32, o *Observation) (int64, e
 			break
 		}
 		at++
+	}
+	if at > o.Seen+ahead {
+		return 0, errNoTime
 	}
 	if o.Seen >= h.from && o.Seen <= h.to+1 {
 		h.to = at
