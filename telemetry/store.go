@@ -83,6 +83,6 @@ type Feed interface {
 
 // Windower is a Store that answers windows itself, faster than by its points.
 type Windower interface {
-	// Windows does what the function Windows does.
-	Windows(ctx context.Context, id devices.ID, metric string, from, to int64, every Every, yield func(Window) bool) error
+	// Windows does what the function Windows does, of points of these flags alone; nil: of all.
+	Windows(ctx context.Context, id devices.ID, metric string, from, to int64, every Every, flags []Flag, yield func(Window) bool) error
 }

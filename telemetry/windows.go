@@ -106,8 +106,12 @@ func Windows(ctx context.Context, s Store, id devices.ID, metric string, from, t
 		return fmt.Errorf("windows of %d ms", every.Millis)
 	}
 	if by, ok := s.(Windower); ok {
-		return by.Windows(ctx, id, metric, from, to, every, yield)
+		return by.Windows(ctx, id, metric, from, to, every, nil, yield)
 	}
+	return gatherPoints(ctx, s, id, metric, from, to, every, yield)
+}
+
+func gatherPoints(ctx context.Context, s Store, id devices.ID, metric string, from, to int64, every Every, yield func(Window) bool) error {
 	g := NewGatherer(every, yield)
 	err := s.Points(ctx, id, metric, from, to, g.Point)
 	if err == nil {

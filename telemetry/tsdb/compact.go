@@ -3,6 +3,7 @@ package tsdb
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -24,6 +25,7 @@ func (db *DB) Compact(ctx context.Context, now time.Time) error {
 	}
 	closed := dayOf(now.Add(-closedAfter).UnixMilli()) // this day and later ones are open
 	var marked []day
+	var damage damages
 	err := db.series.eachKey(keyOpen, func(k, _ []byte) error {
 		if len(k) != dayKeySize {
 			return errKey
@@ -40,15 +42,60 @@ func (db *DB) Compact(ctx context.Context, now time.Time) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		compact := db.series.compact
-		if keep := db.keepOf(m.n); m.day < keep.goneBefore(keep.Raw, now) {
-			compact = db.series.expireDay
-		}
-		if err := compact(m); err != nil {
+		keep := db.keepOf(m.n)
+		if err := damage.keep(db.series.closeDay(m, m.day < keep.goneBefore(keep.Raw, now))); err != nil {
 			return err
 		}
 	}
-	return db.expire(ctx, now)
+	if err := db.expire(ctx, now, &damage); err != nil {
+		return err
+	}
+	return damage.err()
+}
+
+// damages are the days of series that could not be read: the others must not wait for them.
+type damages struct {
+	first error
+	count int
+}
+
+// keep takes an error that is damage, and gives any other back.
+func (d *damages) keep(err error) error {
+	if err == nil || !damaged(err) {
+		return err
+	}
+	if d.count++; d.first == nil {
+		d.first = err
+	}
+	return nil
+}
+
+// damaged tells whether an error is of what the files hold, and not of the disk.
+func damaged(err error) bool {
+	return pebble.IsCorruptionError(err) || errors.Is(err, errChunk) || errors.Is(err, errValue) || errors.Is(err, errKey)
+}
+
+func (d *damages) err() error {
+	if d.count == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d days of series are damaged (verify-store names them): %w", d.count, d.first)
+}
+
+// closeDay compacts a day that is over, or lets its samples go. Once they have
+// gone, what came late for it goes the same way, whatever is kept by now: its
+// final roll-ups cannot be made anew.
+func (s *series) closeDay(m day, gone bool) error {
+	s.write.Lock()
+	defer s.write.Unlock()
+	final, err := s.finalRollups(m)
+	if err != nil {
+		return err
+	}
+	if gone || final != nil {
+		return s.expireDay(m, final)
+	}
+	return s.compact(m)
 }
 
 // keepOf is the retention of a series.
@@ -62,10 +109,8 @@ func (db *DB) keepOf(n uint32) Keep {
 	return db.o.Retention(metric)
 }
 
-// compact makes one chunk of a day's chunks, and its roll-ups.
+// compact makes one chunk of a day's chunks, and its roll-ups. Its caller holds write.
 func (s *series) compact(m day) error {
-	s.write.Lock()
-	defer s.write.Unlock()
 	b := s.db.NewBatch()
 	defer b.Close()
 	tests := testTable{[]string{""}}
@@ -141,7 +186,7 @@ func (k Keep) ofLevel(level int) time.Duration {
 
 // expire deletes, once a day, what is older than its series' retention. Before the samples of
 // a day go, its roll-ups are made whole, as far as they outlive them.
-func (db *DB) expire(ctx context.Context, now time.Time) error {
+func (db *DB) expire(ctx context.Context, now time.Time, damage *damages) error {
 	today := dayOf(now.UnixMilli())
 	if db.o.Retention == nil || db.expired.Load() == today {
 		return nil
@@ -155,11 +200,11 @@ func (db *DB) expire(ctx context.Context, now time.Time) error {
 		}
 		keep := db.keepOf(n)
 		if keep.Raw > 0 {
-			if err := db.series.expireSamples(n, keep, now); err != nil {
+			if err := db.series.expireSamples(n, keep, now, damage); err != nil {
 				return err
 			}
 		}
-		if err := db.series.expireRollups(n, keep, now); err != nil {
+		if err := damage.keep(db.series.expireRollups(n, keep, now)); err != nil {
 			return err
 		}
 	}
@@ -167,7 +212,7 @@ func (db *DB) expire(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-func (s *series) expireSamples(n uint32, keep Keep, now time.Time) error {
+func (s *series) expireSamples(n uint32, keep Keep, now time.Time, damage *damages) error {
 	gone := keep.goneBefore(keep.Raw, now)
 	last := int32(-maxDay)
 	var days []day
@@ -177,28 +222,23 @@ func (s *series) expireSamples(n uint32, keep Keep, now time.Time) error {
 		}
 		return nil
 	})
-	if err != nil {
+	if err := damage.keep(err); err != nil {
 		return err
 	}
 	for _, m := range days {
-		if err := s.expireDay(m); err != nil {
+		if err := damage.keep(s.closeDay(m, true)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// expireDay deletes a day's samples and leaves its roll-ups, all levels. To those
-// that an earlier call has left it adds what came late, see withLate.
-func (s *series) expireDay(m day) error {
-	s.write.Lock()
-	defer s.write.Unlock()
+// expireDay deletes a day's samples and leaves its roll-ups, all levels. To old,
+// those that an earlier call has left, it adds what came late, see withLate. Its
+// caller holds write.
+func (s *series) expireDay(m day, old []byte) error {
 	tests := testTable{[]string{""}}
 	list, _, err := s.ofDay(m, &tests)
-	if err != nil {
-		return err
-	}
-	old, err := s.finalRollups(m)
 	if err != nil {
 		return err
 	}

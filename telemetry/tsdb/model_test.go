@@ -60,7 +60,7 @@ func pointsOf(t *testing.T, db *DB, of name, from, to int64) (out []telemetry.Po
 
 func windowsOf(t *testing.T, db *DB, of name, from, to int64, every telemetry.Every) (out []telemetry.Window) {
 	t.Helper()
-	err := db.Windows(t.Context(), of.device, of.metric, from, to, every, func(w telemetry.Window) bool { out = append(out, w); return true })
+	err := telemetry.Windows(t.Context(), db, of.device, of.metric, from, to, every, func(w telemetry.Window) bool { out = append(out, w); return true })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -377,6 +377,139 @@ func TestLateAfterRetention(t *testing.T) {
 	}
 	if n := db.series.passed.Load(); n != 800 {
 		t.Errorf("%d are counted as passed over, want 800", n)
+	}
+}
+
+// TestRetentionRaised: the final roll-ups of a day outlive a retention that is
+// made longer, whatever comes late for it then.
+func TestRetentionRaised(t *testing.T) {
+	midnight := midnightOf(dayOf(t0))
+	now := time.UnixMilli(midnight + 10*dayMillis)
+	level, end := name{"a", "level"}, midnight+10*dayMillis
+	const late = 720
+	record := func(from, to int64) *telemetry.Record {
+		r := &telemetry.Record{}
+		for i := from; i < to; i++ {
+			r.Observations = append(r.Observations, telemetry.Observation{Device: "a", Metric: "level", At: midnight + i*60_000, Seen: end, Value: float64(i%97) / 4, Flag: 1})
+		}
+		return r
+	}
+	for label, keep := range map[string]func(string) Keep{
+		"removed": nil,
+		"longer":  func(string) Keep { return Keep{Raw: 800 * 24 * time.Hour} },
+	} {
+		dir := t.TempDir()
+		db := openAt(t, dir, Options{Retention: func(string) Keep { return Keep{Raw: 24 * time.Hour} }})
+		r, want := record(0, late), model{}
+		if err := errors.Join(db.Append(r), db.Apply(r), db.Compact(t.Context(), now), db.Close()); err != nil {
+			t.Fatal(err)
+		}
+		want.apply(r.Observations)
+		db = openAt(t, dir, Options{Retention: keep})
+		r = record(late, late+1)
+		want.apply(r.Observations)
+		if err := errors.Join(db.Append(r), db.Apply(r), db.Compact(t.Context(), now), db.Compact(t.Context(), now)); err != nil {
+			t.Fatal(err)
+		}
+		for _, width := range levels {
+			every := telemetry.Every{Millis: width}
+			if got, want := windowsOf(t, db, level, 0, end, every), want.windows(level, 0, end, every); !sameWindows(got, want) {
+				t.Errorf("%s, windows of %d ms:\n%v\nwant\n%v", label, width, got, want)
+			}
+		}
+	}
+}
+
+// TestFlagsAfterRetention: of a day that has only roll-ups left, windows of some
+// flags are those that hold no other; while it has its values, they are exact.
+func TestFlagsAfterRetention(t *testing.T) {
+	db := openAt(t, t.TempDir(), Options{Retention: func(string) Keep { return Keep{Raw: 24 * time.Hour} }})
+	midnight := midnightOf(dayOf(t0))
+	end := midnight + 10*dayMillis
+	r := &telemetry.Record{}
+	// A value a minute from 0 h to 3 h: good; then every other one suspect; then none of two flags is good.
+	for i := range int64(180) {
+		flag := telemetry.Pass
+		switch {
+		case i >= 120:
+			flag = telemetry.Suspect + telemetry.Flag(i%2)
+		case i >= 60 && i%2 == 1:
+			flag = telemetry.Suspect
+		}
+		r.Observations = append(r.Observations, telemetry.Observation{Device: "a", Metric: "level", At: midnight + i*60_000, Seen: end, Value: float64(i), Flag: flag})
+	}
+	if err := errors.Join(db.Append(r), db.Apply(r)); err != nil {
+		t.Fatal(err)
+	}
+	counts := func(flags ...telemetry.Flag) (hours []int) {
+		t.Helper()
+		err := telemetry.Windows(t.Context(), telemetry.OnlyFlags(db, flags), "a", "level", 0, end, telemetry.Every{Millis: 3_600_000}, func(w telemetry.Window) bool {
+			hours = append(hours, w.Count)
+			return true
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return hours
+	}
+	cases := []struct {
+		flags         []telemetry.Flag
+		values, parts []int // by hour: while its values are there, and after
+	}{
+		{[]telemetry.Flag{1}, []int{60, 30}, []int{60}},
+		{[]telemetry.Flag{1, 2, 9, 3}, []int{60, 60, 30}, []int{60, 60}},
+		{[]telemetry.Flag{3}, []int{30, 30}, nil},
+		{[]telemetry.Flag{1, 2, 9, 3, 4}, []int{60, 60, 60}, []int{60, 60, 60}},
+		{[]telemetry.Flag{2}, nil, nil},
+	}
+	for _, c := range cases {
+		if got := counts(c.flags...); !slices.Equal(got, c.values) {
+			t.Errorf("flags %v of values: %v, want %v", c.flags, got, c.values)
+		}
+	}
+	if err := db.Compact(t.Context(), time.UnixMilli(end)); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range cases {
+		if got := counts(c.flags...); !slices.Equal(got, c.parts) {
+			t.Errorf("flags %v of roll-ups: %v, want %v", c.flags, got, c.parts)
+		}
+	}
+}
+
+// TestDamagedDay: a day that cannot be read keeps no other from being compacted or let go.
+func TestDamagedDay(t *testing.T) {
+	midnight := midnightOf(dayOf(t0))
+	now := time.UnixMilli(midnight + 10*dayMillis)
+	for label, keep := range map[string]Keep{"compacted": {}, "let go": {Raw: 24 * time.Hour}} {
+		db := openAt(t, t.TempDir(), Options{Retention: func(string) Keep { return keep }})
+		r := &telemetry.Record{}
+		for d := range int64(3) {
+			for i := range int64(1440) {
+				at := midnight + d*dayMillis + i*60_000
+				r.Observations = append(r.Observations, telemetry.Observation{Device: "a", Metric: "level", At: at, Seen: at, Value: 1, Flag: 1})
+			}
+		}
+		if err := errors.Join(db.Append(r), db.Apply(r), db.series.flush()); err != nil {
+			t.Fatal(err)
+		}
+		first := dayOf(midnight)
+		if err := db.series.db.Set(chunkKey(nil, 0, first, 1), []byte("no chunk"), pebble.NoSync); err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Compact(t.Context(), now); !errors.Is(err, errChunk) {
+			t.Errorf("%s: %v, want that a day is damaged", label, err)
+		}
+		var open, rolled []int32
+		collect := func(into *[]int32) func(k, _ []byte) error {
+			return func(k, _ []byte) error { *into = append(*into, keyDay(k)-first); return nil }
+		}
+		if err := errors.Join(db.series.eachKey(keyOpen, collect(&open)), db.series.eachKey(keyRollup, collect(&rolled))); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(open, []int32{0}) || !slices.Equal(rolled, []int32{1, 2}) {
+			t.Errorf("%s: days %v are open, %v have roll-ups", label, open, rolled)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -13,7 +14,7 @@ import (
 
 // Windows yields the windows of a series that hold anything, in rising time,
 // from roll-ups where a day has them and they are not older than its samples.
-func (db *DB) Windows(ctx context.Context, id devices.ID, metric string, from, to int64, every telemetry.Every, yield func(telemetry.Window) bool) error {
+func (db *DB) Windows(ctx context.Context, id devices.ID, metric string, from, to int64, every telemetry.Every, flags []telemetry.Flag, yield func(telemetry.Window) bool) error {
 	if every.Millis <= 0 {
 		return fmt.Errorf("windows of %d ms", every.Millis)
 	}
@@ -25,7 +26,7 @@ func (db *DB) Windows(ctx context.Context, id devices.ID, metric string, from, t
 		return nil
 	}
 	g := telemetry.NewGatherer(every, yield)
-	if err := db.series.gather(ctx, n, from, to, levelFor(every), g); err != nil {
+	if err := db.series.gather(ctx, n, from, to, levelFor(every), flags, g); err != nil {
 		return err
 	}
 	g.Flush()
@@ -33,8 +34,11 @@ func (db *DB) Windows(ctx context.Context, id devices.ID, metric string, from, t
 }
 
 // gather gives g what a series holds between two times, of each day the parts
-// of a level, or else its samples.
-func (s *series) gather(ctx context.Context, n uint32, from, to int64, level int, g *telemetry.Gatherer) (err error) {
+// of a level, or else its samples. Flags, unless nil, are the only ones wanted.
+func (s *series) gather(ctx context.Context, n uint32, from, to int64, level int, flags []telemetry.Flag, g *telemetry.Gatherer) (err error) {
+	if flags != nil {
+		level = -1 // samples, where there are any, and else the narrowest parts: they are the least mixed
+	}
 	// In this order: a day that is compacted meanwhile is seen as it was, with its mark.
 	r, err := s.read(ctx, n, from, to)
 	if err != nil {
@@ -52,7 +56,7 @@ func (s *series) gather(ctx context.Context, n uint32, from, to int64, level int
 			return err
 		}
 		if d, has := ups.next(); has && (!ok || d < day) { // retention has left its roll-ups alone
-			if more, err := ups.parts(d, level, from, to, nil, g); err != nil || !more {
+			if more, err := ups.parts(d, level, from, to, nil, flags, g); err != nil || !more {
 				return err
 			}
 			continue
@@ -61,7 +65,7 @@ func (s *series) gather(ctx context.Context, n uint32, from, to int64, level int
 			if err != nil {
 				return err
 			}
-			if more, err := ups.parts(d, level, from, to, late, g); err != nil || !more {
+			if more, err := ups.parts(d, level, from, to, late, flags, g); err != nil || !more {
 				return err
 			}
 			continue
@@ -72,7 +76,7 @@ func (s *series) gather(ctx context.Context, n uint32, from, to int64, level int
 		midnight := midnightOf(day)
 		if level >= 0 && from <= midnight && midnight+dayMillis <= to && !r.inHead(day) && ups.holds(day, level) {
 			r.pass(day)
-			if more, err := ups.parts(day, level, from, to, nil, g); err != nil || !more {
+			if more, err := ups.parts(day, level, from, to, nil, flags, g); err != nil || !more {
 				return err
 			}
 			continue
@@ -83,6 +87,9 @@ func (s *series) gather(ctx context.Context, n uint32, from, to int64, level int
 			return err
 		}
 		for i := range list {
+			if flags != nil && !slices.Contains(flags, list[i].flag) {
+				continue
+			}
 			if !g.Point(telemetry.Point{At: list[i].at, Value: list[i].value, Flag: list[i].flag}) {
 				return nil
 			}
@@ -159,8 +166,9 @@ func (u *rollups) final() bool {
 }
 
 // parts gives g the day's parts of a level, or the widest below it, or the
-// narrowest there is, with what came late for it; more is false when the receiver wants no more.
-func (u *rollups) parts(day int32, level int, from, to int64, late []sample, g *telemetry.Gatherer) (more bool, err error) {
+// narrowest there is, with what came late for it, unless they hold other flags
+// than these; more is false when the receiver wants no more.
+func (u *rollups) parts(day int32, level int, from, to int64, late []sample, flags []telemetry.Flag, g *telemetry.Gatherer) (more bool, err error) {
 	v, err := u.it.ValueAndErr()
 	if err == nil && len(late) > 0 {
 		v, _, err = withLate(v, midnightOf(day), late)
@@ -183,7 +191,10 @@ func (u *rollups) parts(day int32, level int, from, to int64, late []sample, g *
 	}
 	u.valid = u.it.Next()
 	for _, p := range best {
-		if p.Start >= from && p.Start < to && !g.Part(p) {
+		if p.Start < from || p.Start >= to || flags != nil && !p.Only(flags) {
+			continue
+		}
+		if !g.Part(p) {
 			return false, nil
 		}
 	}
