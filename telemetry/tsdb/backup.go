@@ -9,9 +9,10 @@ import (
 )
 
 // Backup copies the engine into dir/log and dir/series while it goes on: first
-// the series as they are on the disk, then the log, which reaches from what they
-// hold to the newest record. dir must exist; on the
-// same file system sealed segments are linked. Everything is synced before it returns.
+// the series as they are on the disk and the consumers' places, then the log,
+// which reaches from what the series hold to the newest record, so that no place
+// is ahead of it. dir must exist; on the same file system sealed segments are
+// linked. Everything is synced before it returns.
 func (db *DB) Backup(dir string) error {
 	if err := db.Err(); err != nil {
 		return err
@@ -29,6 +30,9 @@ func (db *DB) Backup(dir string) error {
 	if err := os.Mkdir(logDir, 0o750); err != nil {
 		return err
 	}
+	if err := db.places.backUp(logDir); err != nil {
+		return err
+	}
 	db.appendMu.Lock()
 	sealed, cur := append([]segment(nil), db.segs.sealed...), db.segs.cur
 	db.appendMu.Unlock()
@@ -41,14 +45,14 @@ func (db *DB) Backup(dir string) error {
 	if err := copyFile(cur.path, filepath.Join(logDir, filepath.Base(cur.path)), cur.size); err != nil {
 		return fmt.Errorf("back up the log: %w", err)
 	}
-	return errors.Join(db.places.backUp(logDir), syncDir(logDir), syncDir(dir))
+	return errors.Join(syncDir(logDir), syncDir(dir))
 }
 
 // checkpoint flushes and links the series' files.
 func (s *series) checkpoint(dir string) error {
 	s.write.Lock()
 	defer s.write.Unlock()
-	if err := s.db.Flush(); err != nil {
+	if err := s.toDisk(); err != nil {
 		return err
 	}
 	return s.db.Checkpoint(dir)

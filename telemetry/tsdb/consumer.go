@@ -101,6 +101,24 @@ func (p *places) passOver(seq uint64) map[string]uint64 {
 	return lost
 }
 
+// holdPlaces takes back the places that are ahead of the log, which has lost
+// records to damage or was restored without them: others will have their seqs.
+func (db *DB) holdPlaces() error {
+	head := db.Head()
+	for _, consumer := range db.Consumers() {
+		place, _ := db.Place(consumer)
+		if place <= head {
+			continue
+		}
+		db.log.Warn("log: a consumer's place is ahead of the log; taken back", "consumer", consumer, "place", place, "head", head)
+		// Durable before the next record: found again, the old place would pass that over.
+		if err := errors.Join(db.SetPlace(consumer, head), syncDir(db.places.dir)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Await returns when a record with a seq above after is durable, or ctx or the engine ends.
 func (db *DB) Await(ctx context.Context, after uint64) error {
 	for db.appended.Load() <= after {

@@ -164,6 +164,28 @@ func TestForget(t *testing.T) {
 	}
 }
 
+// TestPlaceAhead: a place ahead of the log, which a damaged or restored log may
+// leave, passes over nothing that comes then, also after another crash.
+func TestPlaceAhead(t *testing.T) {
+	dir := t.TempDir()
+	db := openAt(t, dir, Options{})
+	appendAll(t, db, 1, 3)
+	if err := errors.Join(db.SetPlace("influx", 9), db.SetPlace("alarms", 2), db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		db = openAt(t, dir, Options{})
+		for consumer, want := range map[string]uint64{"influx": 3, "alarms": 2} {
+			if got, err := db.Place(consumer); err != nil || got != want {
+				t.Errorf("%s stands at %d, %v, want %d", consumer, got, err, want)
+			}
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestSetAsideBefore yields the newest first, across segments, from where a page ended.
 func TestSetAsideBefore(t *testing.T) {
 	db := openAt(t, t.TempDir(), Options{SegmentBytes: 3000})

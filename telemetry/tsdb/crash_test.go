@@ -207,6 +207,35 @@ func TestCloseOnADeadDisk(t *testing.T) {
 	has(t, openAt(t, lose(t, dir), Options{}), 1, 2, 3, 4, 5)
 }
 
+// TestBackupOnAFullDisk: Pebble flushes again and again until there is space; a
+// backup and the janitor end and say so, and the next ones work.
+func TestBackupOnAFullDisk(t *testing.T) {
+	isFull := &atomic.Bool{}
+	fs := errorfs.Wrap(vfs.Default, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if isFull.Load() && strings.HasSuffix(op.Path, ".sst") && op.Kind.ReadOrWrite() == errorfs.OpIsWrite {
+			return syscall.ENOSPC
+		}
+		return nil
+	}))
+	dir := t.TempDir()
+	db := openAt(t, dir, Options{fs: fs, SegmentBytes: 1})
+	appendAll(t, db, 1, 5)
+	isFull.Store(true)
+	if err := db.Backup(t.TempDir()); !errors.Is(err, telemetry.ErrNoSpace) {
+		t.Errorf("Backup: %v", err)
+	}
+	if err := db.clean(); !errors.Is(err, telemetry.ErrNoSpace) {
+		t.Errorf("clean: %v", err)
+	}
+	isFull.Store(false)
+	appendAll(t, db, 6, 6)
+	to := t.TempDir()
+	if err := db.Backup(to); err != nil {
+		t.Fatal(err)
+	}
+	has(t, openAt(t, to, Options{}), 1, 2, 3, 4, 5, 6)
+}
+
 // TestFatalf: Pebble's last word marks the engine failed; the default would end the process.
 func TestFatalf(t *testing.T) {
 	var said bytes.Buffer

@@ -127,6 +127,9 @@ func Open(dir string, o Options) (*DB, error) {
 		return nil, errors.Join(err, db.series.close())
 	}
 	db.appended.Store(db.segs.next - 1)
+	if err := db.holdPlaces(); err != nil {
+		return nil, errors.Join(err, db.segs.f.Close(), db.series.close())
+	}
 	db.stopped, db.cancel = context.WithCancel(context.Background())
 	db.done.Go(db.janitor)
 	db.done.Go(db.flusher)
@@ -419,14 +422,8 @@ func (db *DB) clean() error {
 	if err := db.flush(); err != nil {
 		return err
 	}
-	flushed, err := db.series.db.AsyncFlush()
-	if err != nil {
+	if err := db.series.toDisk(); err != nil {
 		return err
-	}
-	select {
-	case <-flushed:
-	case <-db.stopped.Done():
-		return nil
 	}
 	durable, err := db.series.durable()
 	if err != nil {

@@ -34,7 +34,7 @@ type seglog struct {
 
 	sealed []segment
 	cur    segment
-	h      header
+	h      header // of cur
 	f      file
 	next   uint64
 	buf    []byte
@@ -173,9 +173,10 @@ func (l *seglog) moveAside(path string) error {
 	return syncDir(l.dir)
 }
 
-// resume makes the newest segment the one that is written, or begins one.
+// resume makes the newest segment the one that is written, where its header has
+// been read, or begins one: a record sealed with another's salt could not be read.
 func (l *seglog) resume() error {
-	if n := len(l.sealed); n > 0 && l.sealed[n-1].size < l.roll {
+	if n := len(l.sealed); n > 0 && l.sealed[n-1].size < l.roll && l.sealed[n-1].first == l.h.firstSeq {
 		s := l.sealed[n-1]
 		f, err := l.openFile(s.path, os.O_RDWR)
 		if err != nil {

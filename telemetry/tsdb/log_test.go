@@ -350,6 +350,34 @@ func TestUnfinishedSegment(t *testing.T) {
 	}
 }
 
+// TestUnfinishedSegmentAfterAll: so it did while the series held all of the
+// segments before: what comes then is found again after another crash.
+func TestUnfinishedSegmentAfterAll(t *testing.T) {
+	for label, left := range map[string][]byte{ // of the segment behind the third record
+		"empty":          nil,
+		"header cut":     (header{firstSeq: 4}).append(nil)[:headerSize-1],
+		"header damaged": make([]byte, 500),
+		"no record":      (header{firstSeq: 4}).append(nil),
+	} {
+		dir := t.TempDir()
+		db := openAt(t, dir, Options{})
+		appendAll(t, db, 1, 3)
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+		write(t, segmentPath(filepath.Join(dir, "log"), 4), left)
+		db = openAt(t, dir, Options{})
+		appendAll(t, db, 4, 5)
+		has(t, db, 1, 2, 3, 4, 5)
+		crashed := lose(t, dir) // without what is in memory
+		again := openAt(t, crashed, Options{})
+		has(t, again, 1, 2, 3, 4, 5)
+		if again.recovered.torn != 0 || again.recovered.damages != 0 {
+			t.Errorf("%s: %+v", label, again.recovered)
+		}
+	}
+}
+
 // TestNewerFormat: an engine refuses what a later one wrote, and touches nothing.
 func TestNewerFormat(t *testing.T) {
 	dir := t.TempDir()

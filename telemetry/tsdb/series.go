@@ -352,25 +352,34 @@ func (s *series) durable() (uint64, error) {
 // close flushes, so that the next start need not refill. A flush that fails is
 // tried by Pebble without end: then it is left, since the log holds everything.
 func (s *series) close() error {
-	var flushed <-chan struct{}
-	select {
-	case <-s.full: // of earlier: there may be space now
-	default:
-	}
 	err := s.flush()
 	if err == nil {
-		flushed, err = s.db.AsyncFlush()
+		err = s.toDisk()
 	}
-	if err == nil {
-		select {
-		case <-flushed:
-		case <-s.full:
-			err = fmt.Errorf("series: %w to flush them; the next start refills them from the log", telemetry.ErrNoSpace)
-		case <-s.failing:
-			err = errors.New("series: not flushed; the next start refills them from the log")
-		}
+	if err != nil {
+		err = fmt.Errorf("series: not flushed; the next start refills them from the log: %w", err)
 	}
 	err = errors.Join(err, s.db.Close())
 	s.cache.Unref()
 	return err
+}
+
+// toDisk waits until Pebble has written what it holds in memory, or cannot.
+func (s *series) toDisk() error {
+	select {
+	case <-s.full: // of earlier: there may be space now
+	default:
+	}
+	flushed, err := s.db.AsyncFlush()
+	if err != nil {
+		return err
+	}
+	select {
+	case <-flushed:
+		return nil
+	case <-s.full:
+		return telemetry.ErrNoSpace
+	case <-s.failing:
+		return errors.New("the disk fails")
+	}
 }
