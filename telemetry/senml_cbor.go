@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 
 	"github.com/fxamacker/cbor/v2"
@@ -34,9 +35,49 @@ var cborMode = func() cbor.DecMode {
 	return m
 }()
 
+// cborLabel is a map's key. It is read from its bytes, as the values are: what
+// nobody asked for is never built, and a byte of CBOR can stand for a hundred of Go's.
+type cborLabel struct {
+	number int64
+	text   string // where the key is one
+	other  bool   // neither integer nor a text with anything in it
+}
+
+// UnmarshalCBOR reads a key.
+func (l *cborLabel) UnmarshalCBOR(b []byte) error {
+	var err error
+	switch cborKind(b) {
+	case cborUint, cborInt:
+		if len(b) > 2 { // no label is as large
+			l.number = math.MaxInt64
+			return nil
+		}
+		err = cborMode.Unmarshal(b, &l.number)
+	case cborText:
+		err = cborMode.Unmarshal(b, &l.text)
+		l.other = l.text == ""
+	case cborArray, cborMap:
+		return errors.New("a key that is no label")
+	default:
+		l.other = true
+	}
+	return err
+}
+
+// CBOR's major types.
+const (
+	cborUint  = 0
+	cborInt   = 1
+	cborText  = 3
+	cborArray = 4
+	cborMap   = 5
+)
+
+func cborKind(b []byte) byte { return b[0] >> 5 }
+
 // senmlCBOR reads a pack (RFC 8428 §6).
 func (r *reading) senmlCBOR(b []byte) {
-	var records []any
+	var records []cbor.RawMessage
 	rest, err := cborMode.UnmarshalFirst(bytes.TrimPrefix(b, selfDescribed), &records)
 	if err != nil || len(rest) > 0 {
 		detail := "bytes after the pack"
@@ -48,10 +89,14 @@ func (r *reading) senmlCBOR(b []byte) {
 	}
 	p := pack{r: r, sources: map[string]string{}}
 	for _, rec := range records {
-		fields, ok := rec.(map[any]any)
-		if !ok {
+		if cborKind(rec) != cborMap {
 			r.setAside(BadSenML, "a record is no map", 1)
 			continue
+		}
+		var fields map[cborLabel]cbor.RawMessage
+		if err := cborMode.Unmarshal(rec, &fields); err != nil {
+			r.refuse(BadCBOR, err.Error())
+			return
 		}
 		if err := p.recordCBOR(fields); err != nil {
 			reason := BadSenML
@@ -64,30 +109,36 @@ func (r *reading) senmlCBOR(b []byte) {
 	}
 }
 
-func (p *pack) recordCBOR(fields map[any]any) error {
+func (p *pack) recordCBOR(fields map[cborLabel]cbor.RawMessage) error {
 	if err := p.begin(); err != nil {
 		return err
 	}
 	for k, v := range fields {
-		l := labelOther
-		switch k := k.(type) {
-		case int64:
-			l = labelByNumber(k)
-		case uint64:
-			if k <= uint64(labelVD) {
-				l = labelByNumber(int64(k))
-			}
-		case string:
-			var err error
-			if l, err = labelOf([]byte(k)); err != nil {
-				return err
-			}
+		l, err := k.label()
+		if err == nil && !(k.text != "" && l.numbered(fields)) {
+			err = p.fieldCBOR(l, v)
 		}
-		if err := p.fieldCBOR(l, v); err != nil {
+		if err != nil {
 			return err
 		}
 	}
 	return p.end()
+}
+
+func (l cborLabel) label() (label, error) {
+	switch {
+	case l.other:
+		return labelOther, nil
+	case l.text != "":
+		return labelOf([]byte(l.text))
+	}
+	return labelByNumber(l.number), nil
+}
+
+// numbered tells whether a record has a label by its number, which goes before its name.
+func (l label) numbered(fields map[cborLabel]cbor.RawMessage) bool {
+	_, has := fields[cborLabel{number: int64(l)}]
+	return has
 }
 
 func labelByNumber(n int64) label {
@@ -97,9 +148,19 @@ func labelByNumber(n int64) label {
 	return label(n)
 }
 
-func (p *pack) fieldCBOR(l label, v any) error {
-	switch {
+// maxNumber is the length of the longest number: a decimal fraction of two of 8 bytes.
+const maxNumber = 2 + 9 + 9
+
+func (p *pack) fieldCBOR(l label, raw cbor.RawMessage) error {
+	switch kind := cborKind(raw); {
 	case l.numeric():
+		if kind == cborText || len(raw) > maxNumber {
+			return p.wrong(l)
+		}
+		var v any
+		if err := cborMode.Unmarshal(raw, &v); err != nil {
+			return p.wrong(l)
+		}
 		switch v := v.(type) {
 		case float64:
 			return p.number(l, v)
@@ -114,11 +175,11 @@ func (p *pack) fieldCBOR(l label, v any) error {
 		}
 		return p.wrong(l)
 	case l.textual():
-		if s, ok := v.(string); ok {
-			p.text(l, []byte(s))
-			return nil
+		var s string
+		if kind != cborText || cborMode.Unmarshal(raw, &s) != nil {
+			return p.wrong(l)
 		}
-		return p.wrong(l)
+		p.text(l, []byte(s))
 	case l == labelVS || l == labelVB || l == labelVD:
 		p.attribute = true
 	}

@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -139,6 +140,12 @@ func TestSenMLCBOR(t *testing.T) {
 		{"decimal fraction of one part", "\x81\xa2\x00\x62ph\x02\xc4\x81\x01", "bad_senml×1"},
 		{"decimal fraction of floats", "\x81\xa2\x00\x62ph\x02\xc4\x82\x20\xf9\x47\x00", "bad_senml×1"},
 		{"bignum", "\x81\xa2\x00\x62ph\x02\xc2\x49\x01\x00\x00\x00\x00\x00\x00\x00\x00", "bad_senml×1"},
+		{"label by number and by name", "\x81\xa3\x61v\x08\x00\x62ph\x02\x07", "ph=7@-"},
+		{"label without a name", "\x81\xa3\x00\x62ph\x60\x62do\x02\x07", "ph=7@-"},
+		{"label beyond all", "\x81\xa3\x00\x62ph\x1b\xff\xff\xff\xff\xff\xff\xff\xff\x01\x02\x07", "ph=7@-"},
+		{"label that is none", "\x81\xa3\x00\x62ph\xf5\x01\x02\x07", "ph=7@-"},
+		{"record that is none", "\x82\x01\xa2\x00\x62ph\x02\x07", "ph=7@- bad_senml×1"},
+		{"text where a number belongs", "\x81\xa2\x00\x62ph\x02\x617", "bad_senml×1"},
 		{"empty pack", "\x80", ""},
 		{"unknown number", "\x81\xa3\x00\x62ph\x02\x07\x18\x63\x01", "ph=7@-"},
 		{"cut", "\x81\xa2\x00\x62ph\x02", "bad_cbor×1"},
@@ -153,6 +160,26 @@ func TestSenMLCBOR(t *testing.T) {
 				t.Errorf("%x\n got %s\nwant %s", c.bytes, got, c.want)
 			}
 		})
+	}
+}
+
+// TestCBORCost: what nobody asked for is not built, however much it would be.
+func TestCBORCost(t *testing.T) {
+	inner := "\x99\x27\x10" + strings.Repeat("\xa1\x00\x00", 10_000)
+	for name, payload := range map[string]string{
+		"value": "\x81\xa3\x18\x63\x98\x21" + strings.Repeat(inner, 33) + "\x00\x62ph\x02\x07",
+		"key":   "\x81\xa1\x98\x21" + strings.Repeat(inner, 33) + "\x01",
+	} {
+		if len(payload) > MaxPayload {
+			t.Fatal("too long to be read at all")
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		b := DecodeTelemetry("dev", "test", []byte(payload), now)
+		runtime.ReadMemStats(&after)
+		if n := after.TotalAlloc - before.TotalAlloc; n > 8*MaxPayload {
+			t.Errorf("%s: %d bytes of a payload of %d (%s)", name, n, len(payload), brief(b))
+		}
 	}
 }
 
