@@ -1,6 +1,7 @@
 package telemetry_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -260,6 +261,46 @@ func TestWordsOfMetrics(t *testing.T) {
 		if got != c.want {
 			t.Errorf("%s: %v, %q, want %q", c.payload, err, got, c.want)
 		}
+	}
+}
+
+// asked is a store that notes what it is asked for.
+type asked struct {
+	*tsdb.DB
+	at []string
+}
+
+func (s *asked) Find(ctx context.Context, id devices.ID, metric string, at int64) (Point, bool, error) {
+	s.at = append(s.at, fmt.Sprint(metric, " ", at-now))
+	return s.DB.Find(ctx, id, metric, at)
+}
+
+// TestLateInOrder: what a message brings late, in whatever order, is asked for in the store's, and once.
+func TestLateInOrder(t *testing.T) {
+	db, err := tsdb.Open(t.TempDir(), tsdb.Options{Logger: quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := &asked{DB: db}
+	in := NewIngest(Options{Log: db, Store: store, Logger: quiet()})
+	t.Cleanup(func() { _ = in.Close(); _ = db.Close() })
+	level := func(at int64, v float64) Observation {
+		return Observation{Device: "sal-1", Metric: "level", At: at, Seen: now, Value: v}
+	}
+	write := func(obs ...Observation) {
+		t.Helper()
+		if err := in.Write(t.Context(), Batch{Observations: obs}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(ob(now-50, 1), level(now-50, 1), ob(now, 2), level(now, 1))
+	write(ob(now-50, 9), level(now-90, 2), ob(now-70, 3), level(now-50, 1), ob(now-70, 4), ob(now+1, 1), ob(now, 2))
+	if want := []string{"salinity -70", "salinity -50", "level -90", "level -50"}; !slices.Equal(store.at, want) {
+		t.Errorf("asked for %v, want %v", store.at, want)
+	}
+	want := []Point{{now - 70, 4, Pass}, {now - 50, 9, Pass}, {now, 2, Pass}, {now + 1, 1, Pass}}
+	if got := pointsOf(t, db, "sal-1", "salinity"); !slices.Equal(got, want) {
+		t.Errorf("points %v, want %v", got, want)
 	}
 }
 

@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +23,10 @@ type stage struct {
 	duplicates int
 	revised    int
 
+	of    []uint32          // the number of each of the batch's observations, or unnumbered
+	late  []place           // of those that are not newer than what is stored
+	found map[place]float64 // what the store holds there
+
 	// here finds what this batch holds itself. It is built when the first late
 	// value comes, which in most batches never happens.
 	here map[place]float64
@@ -41,6 +46,9 @@ type head struct {
 	// told no time; a burst in one millisecond need not walk it again.
 	from, to int64
 }
+
+// unnumbered is an observation beyond its device's bound of datastreams.
+const unnumbered = math.MaxUint32
 
 // place is where an observation stands.
 type place struct {
@@ -75,16 +83,17 @@ func (s *stage) resolve(b *batch) error {
 	s.numbers, s.duplicates, s.revised = s.numbers[:0], 0, 0
 	clear(s.here)
 	s.quality.begin()
-	s.device, s.streams = "", nil
+	if err := s.lookUp(b.obs); err != nil {
+		return err
+	}
 	kept, at := 0, 0
 	for i := range b.msgs {
 		end := b.msgs[i].end
 		m := &b.msgs[i]
 		aside := Batch{SetAside: s.aside[:0]}
 		for ; at < end; at++ {
-			o := &b.obs[at]
-			n, ok := s.number(o)
-			if !ok {
+			o, n := &b.obs[at], s.of[at]
+			if n == unnumbered {
 				aside.setAside(refused(o, m.source, m.payload, TooManyNames, fmt.Sprintf("%s: more than %d datastreams", o.Device, MaxMetrics)))
 				continue
 			}
@@ -128,6 +137,47 @@ func (s *stage) setAside(b *batch, i int) {
 	}
 }
 
+// lookUp finds the batch's datastreams, and what the store holds where a value
+// comes late. It asks in the store's order: values late at random, over months,
+// would have it decode a day for each of them, and all others wait meanwhile.
+func (s *stage) lookUp(obs []Observation) error {
+	s.device, s.streams = "", nil
+	s.of, s.late = s.of[:0], s.late[:0]
+	clear(s.found)
+	for i := range obs {
+		o := &obs[i]
+		n, ok := s.number(o)
+		if !ok {
+			n = unnumbered
+		} else if o.At != 0 && o.At <= s.heads[n].at {
+			s.late = append(s.late, place{n, o.At})
+		}
+		s.of = append(s.of, n)
+	}
+	if len(s.late) == 0 {
+		return nil
+	}
+	if s.found == nil {
+		s.found = map[place]float64{}
+	}
+	slices.SortFunc(s.late, func(a, b place) int { return cmp.Or(cmp.Compare(a.number, b.number), cmp.Compare(a.at, b.at)) })
+	for _, at := range slices.Compact(s.late) {
+		if h := &s.heads[at.number]; at.at == h.at {
+			s.found[at] = h.value
+			continue
+		}
+		of := &s.latest.by[at.number]
+		p, ok, err := find(context.Background(), s.store, of.Device, of.Metric, at.at)
+		if err != nil {
+			return err
+		}
+		if ok {
+			s.found[at] = p.Value
+		}
+	}
+	return nil
+}
+
 // number finds an observation's datastream, and shares the names that Latest
 // holds. ok is false for one beyond the device's bound.
 func (s *stage) number(o *Observation) (n uint32, ok bool) {
@@ -162,10 +212,11 @@ func (s *stage) one(kept []Observation, n uint32, o *Observation) (keep bool, er
 			return false, err
 		}
 	} else if o.At <= h.at {
-		old, ok, err := s.find(kept, n, o, o.At)
+		old, ok := s.inBatch(kept, place{n, o.At})
+		if !ok {
+			old, ok = s.found[place{n, o.At}]
+		}
 		switch {
-		case err != nil:
-			return false, err
 		case ok && same(old, o.Value):
 			s.duplicates++
 			return false, nil
@@ -187,14 +238,11 @@ func (s *stage) one(kept []Observation, n uint32, o *Observation) (keep bool, er
 // same compares values as they are stored: to the bit, but that 0 and -0 are one.
 func same(a, b float64) bool { return a == b }
 
-// find looks for what a datastream holds at a time, in this batch or in the store.
-func (s *stage) find(kept []Observation, n uint32, o *Observation, at int64) (float64, bool, error) {
-	h := &s.heads[n]
-	if at == h.at {
-		return h.value, true, nil
-	}
-	if at > h.at {
-		return 0, false, nil
+// inBatch looks for what a datastream holds at a time, if it is its newest or
+// this batch has brought it.
+func (s *stage) inBatch(kept []Observation, at place) (v float64, ok bool) {
+	if h := &s.heads[at.number]; at.at >= h.at {
+		return h.value, at.at == h.at
 	}
 	if len(s.here) == 0 {
 		if s.here == nil {
@@ -204,11 +252,8 @@ func (s *stage) find(kept []Observation, n uint32, o *Observation, at int64) (fl
 			s.here[place{s.numbers[i], kept[i].At}] = kept[i].Value
 		}
 	}
-	if v, ok := s.here[place{n, at}]; ok {
-		return v, true, nil
-	}
-	p, ok, err := find(context.Background(), s.store, o.Device, o.Metric, at)
-	return p.Value, ok, err
+	v, ok = s.here[at]
+	return v, ok
 }
 
 // errNoTime is that of a value without ts when those before it have used up what
@@ -216,16 +261,18 @@ func (s *stage) find(kept []Observation, n uint32, o *Observation, at int64) (fl
 var errNoTime = errors.New("without ts, and every millisecond up to five minutes ahead is taken")
 
 // freeTime is receive time, moved on by 1 ms while the datastream has a value there.
-func (s *stage) freeTime(kept []Observation, n uint32, o *Observation) (int64, error) {
+func (s *stage) freeTime(kept []Observation, n uint32, o *Observation) (at int64, err error) {
 	h := &s.heads[n]
-	at := o.Seen
+	at = o.Seen
 	if at >= h.from && at <= h.to {
 		at = h.to + 1
 	}
 	for at <= h.at {
-		_, ok, err := s.find(kept, n, o, at)
-		if err != nil {
-			return 0, err
+		_, ok := s.inBatch(kept, place{n, at})
+		if !ok {
+			if _, ok, err = find(context.Background(), s.store, o.Device, o.Metric, at); err != nil {
+				return 0, err
+			}
 		}
 		if !ok {
 			break
