@@ -22,6 +22,7 @@ type reading struct {
 	obs     int            // where this message's observations start in out
 	asides  int            // where what it sets aside starts
 	words   int            // where its words start
+	parts   int            // where its elements start
 	seen    map[string]int // index by name, for objects of many values; nil until then
 }
 
@@ -38,7 +39,7 @@ func DecodeTelemetry(id devices.ID, source string, payload []byte, now int64) Ba
 
 // readTelemetry adds one payload's to out.
 func readTelemetry(out Batch, id devices.ID, source string, payload []byte, now int64) Batch {
-	r := reading{out: out, id: id, source: source, now: now, payload: payload, obs: len(out.Observations), asides: len(out.SetAside), words: len(out.Words)}
+	r := reading{out: out, id: id, source: source, now: now, payload: payload, obs: len(out.Observations), asides: len(out.SetAside), words: len(out.Words), parts: len(out.elements)}
 	if len(payload) > MaxPayload {
 		r.refuse(TooMany, strconv.Itoa(len(payload))+" bytes")
 		return r.out
@@ -89,6 +90,7 @@ func (r *reading) refuse(reason, detail string) {
 	r.out.Observations = r.out.Observations[:r.obs]
 	r.out.SetAside = r.out.SetAside[:r.asides]
 	r.out.Words = r.out.Words[:r.words]
+	r.out.elements = r.out.elements[:r.parts]
 	r.setAside(reason, detail, 1)
 }
 
@@ -140,8 +142,12 @@ func (r *reading) array(s *scanner) error {
 			r.setAside(BadShape, "an element is no object", 1)
 			continue
 		}
+		start := len(r.out.Observations)
 		if err := r.object(s); err != nil {
 			return err
+		}
+		if obs := r.out.Observations; len(obs) > start && obs[start].At == 0 {
+			r.out.elements = append(r.out.elements, start)
 		}
 	}
 }

@@ -158,9 +158,9 @@ func TestDecodeBounds(t *testing.T) {
 // TestDecodeAllocates holds the common message to one allocation: the observations.
 func TestDecodeAllocates(t *testing.T) {
 	for payload, ceiling := range map[string]float64{
-		`{"ts":1772323199000,"values":{"salinity":3.21}}`:                                   1,
-		`{"ts":1772323199000,"values":{"salinity":3.21,"ec25":6.02,"level":1.37,"ph":7.1}}`: 1,
-		`[{"ts":1772323199000,"values":{"salinity":3.21}},{"values":{"ph":7}}]`:             1,
+		`{"ts":1772323199000,"values":{"salinity":3.21}}`:                                          1,
+		`{"ts":1772323199000,"values":{"salinity":3.21,"ec25":6.02,"level":1.37,"ph":7.1}}`:        1,
+		`[{"ts":1772323199000,"values":{"salinity":3.21}},{"ts":1772323199000,"values":{"ph":7}}]`: 1,
 	} {
 		p := []byte(payload)
 		if n := testing.AllocsPerRun(200, func() { DecodeTelemetry("dev", "test", p, now) }); n > ceiling {

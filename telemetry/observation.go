@@ -107,6 +107,8 @@ type Batch struct {
 
 	Source  string // as in SetAside; with Payload for what only Ingest finds it cannot keep
 	Payload []byte
+
+	elements []int // where those of an array's elements that tell no time begin
 }
 
 // Word is a string or boolean among the values: an attribute, and passed over,

@@ -78,9 +78,50 @@ func TestDerive(t *testing.T) {
 	n := len(b.Observations)
 	Derive(&b, func(id devices.ID) map[string]string { return wants[id] })
 	added := b.Observations[n:]
-	if len(added) != 2 || added[0] != (Observation{Device: "a", Metric: "salinity", At: march, Value: 4}) ||
-		added[1] != (Observation{Device: "b", Metric: "salinity_pss78", At: march, Value: 35}) {
+	if len(added) != 2 || added[0] != (Observation{Device: "a", Metric: "salinity", At: march, Value: 4, Flag: Pass}) ||
+		added[1] != (Observation{Device: "b", Metric: "salinity_pss78", At: march, Value: 35, Flag: NotEvaluated}) {
 		t.Errorf("derived %+v", added)
+	}
+}
+
+// TestDeriveByElement: what tells no time is derived within its element of an array, of whatever child.
+func TestDeriveByElement(t *testing.T) {
+	of := func(devices.ID) map[string]string { return map[string]string{"salinity": devices.FromEC} }
+	for payload, want := range map[string]string{
+		`[{"values":{"ec":40,"water_temperature":10}},{"values":{"ec":40,"water_temperature":30}}]`:              "36.965 22.95",
+		`[{"values":{"ec":40,"water_temperature":10}},{"values":{"ec":40}},{"values":{"water_temperature":30}}]`: "36.965",
+		`[{"values":{"ec":40,"salinity":7}},{"values":{"water_temperature":30,"ec":40}}]`:                        "22.95",
+		`{"values":{"water_temperature":30,"ec":40}}`:                                                            "22.95",
+		`[{"ts":1772323199000,"values":{"ec":40}},{"ts":1772323199000,"values":{"water_temperature":30}}]`:       "22.95",
+		`[{"n":"ec","v":40},{"n":"water_temperature","v":30}]`:                                                   "22.95",
+	} {
+		b := DecodeGateway(func(devices.ID) bool { return true }, "gw", []byte(`{"broken":[{"values":{"ph":7}},{"values":{"ph":7}},3`+`],"a":`+payload+`,"b":`+payload+`}`), march)
+		n := len(b.Observations)
+		Derive(&b, of)
+		var got []string
+		for _, o := range b.Observations[n:] {
+			got = append(got, fmt.Sprint(o.Value))
+		}
+		if got := strings.Join(got, " "); got != want+" "+want {
+			t.Errorf("%s gives %s, want twice %s", payload, got, want)
+		}
+	}
+}
+
+// TestDeriveFlag: what comes from an implausible value is implausible.
+func TestDeriveFlag(t *testing.T) {
+	b := Batch{Observations: []Observation{
+		{Device: "a", Metric: "ec", At: 1, Value: 1}, {Device: "a", Metric: "water_temperature", At: 1, Value: 70},
+		{Device: "a", Metric: "ec", At: 2, Value: 1}, {Device: "a", Metric: "water_temperature", At: 2, Value: 20},
+		{Device: "a", Metric: "ec", At: 3, Value: 900}, {Device: "a", Metric: "water_temperature", At: 3, Value: 20},
+	}}
+	n := len(b.Observations)
+	Derive(&b, func(devices.ID) map[string]string { return map[string]string{"salinity": devices.FromEC} })
+	want := []Flag{Fail, Pass, Fail}
+	for i, o := range b.Observations[n:] {
+		if o.Flag != want[i] || o.Flag == Fail && o.Test != TestGrossRange {
+			t.Errorf("%+v, want flag %d", o, want[i])
+		}
 	}
 }
 
