@@ -172,24 +172,30 @@ func (g *Gatherer) Flush() bool {
 	if w.Count == 0 || g.stopped {
 		return !g.stopped
 	}
-	if w.Mean = min(max(g.sum.Value()/float64(w.Count), w.Min), w.Max); !finite(w.Mean) {
-		w.Mean = w.Min/2 + w.Max/2 // values near 1e308: their sum is none, but JSON must hold an answer
+	if w.Mean = min(max(g.sum.Mean(w.Count), w.Min), w.Max); !finite(w.Mean) {
+		w.Mean = w.Min/2 + w.Max/2 // of roll-ups whose sum is beyond a float64: JSON must hold an answer
 	}
 	g.stopped = !g.yield(*w)
 	w.Count = 0
 	return !g.stopped
 }
 
-// Sum adds without losing small values beside a large counter (Kahan).
+// Sum adds without losing small values beside a large counter (Kahan), and
+// without an end: it counts in units of 2^64, which a float64 divides by exactly.
 type Sum struct{ sum, c float64 }
+
+const sumUnit = 1 << 64
 
 // Add adds a value.
 func (k *Sum) Add(v float64) {
-	y := v - k.c
+	y := v/sumUnit - k.c
 	t := k.sum + y
 	k.c = (t - k.sum) - y
 	k.sum = t
 }
 
-// Value is the sum of all that was added.
-func (k *Sum) Value() float64 { return k.sum }
+// Value is the sum of all that was added, infinite where no float64 holds it.
+func (k *Sum) Value() float64 { return k.sum * sumUnit }
+
+// Mean is the mean of all that was added, which stood for n values.
+func (k *Sum) Mean(n int) float64 { return k.sum / float64(n) * sumUnit }

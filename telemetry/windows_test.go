@@ -110,6 +110,29 @@ func TestWindowsAtTheEdge(t *testing.T) {
 	}
 }
 
+// TestMeanOfHugeValues: the mean of finite values is theirs, though their sum is beyond a float64.
+func TestMeanOfHugeValues(t *testing.T) {
+	for _, c := range []struct {
+		values []float64
+		want   float64
+	}{
+		{[]float64{1.7e308, 1.7e308}, 1.7e308},
+		{append(slices.Repeat([]float64{0}, 98), 1.7e308, 1.7e308), 3.4e306},
+		{[]float64{1e308, 1e308, -1e308, -1e308}, 0},
+		{[]float64{-1.7e308, -1.7e308, 1.7e308}, -1.7e308 / 3},
+		{[]float64{1, 2, 6}, 3},
+	} {
+		var l list
+		for i, v := range c.values {
+			l = append(l, Point{At: now + int64(i), Value: v, Flag: Pass})
+		}
+		got := windows(t, l, now-1, now+1000, "1d")
+		if len(got) != 1 || math.Abs(got[0].Mean-c.want) > 1e-12*math.Abs(c.want) {
+			t.Errorf("%v: %+v, want a mean of %g", c.values[:min(len(c.values), 5)], got, c.want)
+		}
+	}
+}
+
 func TestParseEvery(t *testing.T) {
 	const day = 86_400_000
 	for s, want := range map[string]int64{"30s": 30_000, "10m": 600_000, "1h": 3_600_000, "24h": day, "1d": day, "7d": 7 * day, "366d": 366 * day} {

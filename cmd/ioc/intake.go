@@ -25,7 +25,7 @@ func (in *intake) handle(m mqtt.Message, done func(error)) {
 	var batch telemetry.Batch
 	switch {
 	case m.Refused != "":
-		batch.SetAside = []telemetry.SetAside{{Source: source, Reason: m.Refused, Payload: m.Payload, Seen: now.UnixMilli()}}
+		batch.SetAside = []telemetry.SetAside{{Source: source, Reason: m.Refused, Detail: m.Detail, Payload: m.Payload, Seen: now.UnixMilli()}}
 	case m.Gateway:
 		batch = telemetry.DecodeGateway(func(id devices.ID) bool {
 			return in.registry.IsChild(m.Device, id)

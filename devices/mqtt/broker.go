@@ -27,8 +27,10 @@ type Message struct {
 	Payload []byte
 	// Refused is why the message is to be set aside and no more; empty: it is
 	// accepted. Only an outside broker's are, whose senders we cannot refuse:
-	// "unknown_device", "bad_topic" (Device and From are empty then).
+	// "unknown_device", "bad_topic" (Device and From are empty then), "too_many"
+	// (without its payload). Detail says more.
 	Refused string
+	Detail  string
 }
 
 // ErrSetAside is given to done when the payload was set aside durably: the

@@ -40,10 +40,10 @@
 //
 // Who may publish where is for the broker's own rules: a topic names the device,
 // and what it says is believed. What is not accepted is acknowledged, since it
-// would come again unchanged: an unknown device and a topic that is none are
-// given to the Handler with Refused, to be set aside; payloads beyond 1 MiB and
-// retained telemetry (a copy of old values, which would look live) are counted
-// and dropped. All are in ioc_refused_total.
+// would come again unchanged: an unknown device, a topic that is none and a
+// payload beyond 1 MiB, which is not kept, are given to the Handler with Refused,
+// to be set aside; retained telemetry (a copy of old values, which would look
+// live) is counted and dropped. All are in ioc_refused_total.
 //
 // Bounds: 4,096 messages and 16 MiB without acknowledgement, over all
 // connections; beyond, the broker is not read (pings go on). A payload beyond

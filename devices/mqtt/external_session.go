@@ -276,6 +276,10 @@ func (d *delivery) done(err error) {
 	d.s.e.window.settle(d, ok)
 }
 
+func shortTopic(topic string) string {
+	return strings.ToValidUTF8(topic[:min(len(topic), maxDetail)], "?")
+}
+
 // judge says whose message it is. The topic alone tells: who may write there
 // is for the broker's own rules. A message that is not accepted is
 // acknowledged all the same, since it would come again unchanged; drop means
@@ -285,17 +289,19 @@ func (e *External) judge(m paho.Message) (msg Message, drop bool) {
 	refuse := func(reason string) {
 		e.refused.count(reason, "outside broker "+e.broker.Addr, topic)
 	}
-	if len(m.Payload()) > MaxPayload {
-		refuse(reasonOversize)
-		return msg, true
-	}
 	id, leaf, gateway, ok := parseTopic(topic)
 	msg = Message{Topic: topic, Leaf: leaf, Gateway: gateway, Payload: m.Payload()}
+	if len(m.Payload()) > MaxPayload {
+		refuse(reasonOversize)
+		msg.Topic = shortTopic(topic)
+		msg.Refused, msg.Detail, msg.Payload = "too_many", "more than 1 MiB; not kept", nil
+		return msg, false
+	}
 	device, err := devices.ParseID(id)
 	if !ok || err != nil {
 		refuse(reasonTopic)
-		msg.Topic = strings.ToValidUTF8(topic[:min(len(topic), maxDetail)], "?")
-		msg.Refused = "bad_topic"
+		msg.Topic = shortTopic(topic)
+		msg.Refused, msg.Detail = "bad_topic", "neither a device's topic nor a gateway's"
 		return msg, false
 	}
 	msg.Device, msg.From = device, device
@@ -308,7 +314,10 @@ func (e *External) judge(m paho.Message) (msg Message, drop bool) {
 	d, known := e.o.Registry.Get(device)
 	if !known || gateway && d.Kind != devices.Gateway {
 		refuse(reasonUnknown)
-		msg.Refused = "unknown_device"
+		msg.Refused, msg.Detail = "unknown_device", string(device)+" is not registered"
+		if known {
+			msg.Detail = string(device) + " is no gateway"
+		}
 		return msg, false
 	}
 	msg.Kind = d.Kind

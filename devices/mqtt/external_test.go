@@ -253,6 +253,13 @@ func TestExternalRefusesByTopic(t *testing.T) {
 	}
 	tells(t, m.addr, "devices/st/telemetry", strings.Repeat("x", MaxPayload+1))
 	tells(t, m.addr, "devices/st/telemetry", strings.Repeat("y", 3<<20)) // cut on its way in
+	for range 2 {
+		h := x.inbox.next(t)
+		if h.Refused != "too_many" || h.Payload != nil || h.Topic != "devices/st/telemetry" || h.Detail == "" {
+			t.Errorf("beyond the bound: %+v", h.Message)
+		}
+		h.done(ErrSetAside)
+	}
 	tells(t, m.addr, "devices/st/telemetry", strings.Repeat("z", MaxPayload))
 	if h := x.inbox.next(t); len(h.Payload) != MaxPayload || h.Payload[0] != 'z' {
 		t.Errorf("%d bytes of %q", len(h.Payload), h.Payload[0])

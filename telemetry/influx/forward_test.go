@@ -161,7 +161,7 @@ func TestRefusedPoints(t *testing.T) {
 	var want []telemetry.Point
 	for i := range int64(40) {
 		for k := range int64(24) {
-			o := at("salinity", now-i*24*hour-k*hour, float64(i*24+k)/10)
+			o := at("salinity", now-i*24*hour-k*hour, float64(i*24+k)/100)
 			list = append(list, o)
 			if o.At/(24*hour) == conflict/(24*hour) {
 				bad++

@@ -49,7 +49,7 @@ type recovery struct {
 }
 
 // openLog opens the segments of dir, cuts a torn end, and gives visit every
-// whole record after seq applied. Segments that hold only older ones are not read.
+// whole record after seq applied. Of segments that hold only older ones the header is read.
 func openLog(l *seglog, applied uint64, visit func(frame) error) (recovery, error) {
 	var rec recovery
 	list, err := segments(l.dir)
@@ -60,11 +60,12 @@ func openLog(l *seglog, applied uint64, visit func(frame) error) (recovery, erro
 	last := uint64(0) // seq of the record before; 0: not known
 	for i, s := range list {
 		newest := i == len(list)-1
+		var keep bool
 		if !newest && list[i+1].first <= applied+1 {
-			l.sealed = append(l.sealed, s)
-			continue
+			keep, err = l.passBy(s, &rec)
+		} else {
+			keep, err = l.recover(&s, newest, &last, applied, &rec, visit)
 		}
-		keep, err := l.recover(&s, newest, &last, applied, &rec, visit)
 		if err != nil {
 			return rec, err
 		}
@@ -75,6 +76,16 @@ func openLog(l *seglog, applied uint64, visit func(frame) error) (recovery, erro
 	}
 	l.next = max(l.next, last+1)
 	return rec, l.resume()
+}
+
+// passBy looks at a segment whose records the series hold: consumers may want it yet.
+func (l *seglog) passBy(s segment, rec *recovery) (keep bool, err error) {
+	h, err := readHeader(s.path)
+	if errors.Is(err, errHeader) {
+		return false, l.moveAside(s, rec)
+	}
+	l.h = h
+	return err == nil, err
 }
 
 // recover reads one segment. It keeps a copy of what is damaged, so that
@@ -90,9 +101,7 @@ func (l *seglog) recover(s *segment, newest bool, last *uint64, applied uint64, 
 			l.log.Warn("log: a segment was left unfinished; removed", "segment", s.path, "bytes", len(b))
 			return false, os.Remove(s.path)
 		}
-		rec.damages++
-		l.log.Error("log: a segment cannot be read; moved aside", "segment", s.path, "bytes", len(b))
-		return false, l.moveAside(s.path)
+		return false, l.moveAside(*s, rec)
 	}
 	if err != nil {
 		return false, err
@@ -162,19 +171,22 @@ func (l *seglog) copyAside(name string, b []byte) string {
 	return path
 }
 
-func (l *seglog) moveAside(path string) error {
+// moveAside takes a segment out of the log whose header cannot be read.
+func (l *seglog) moveAside(s segment, rec *recovery) error {
+	rec.damages++
+	l.log.Error("log: a segment cannot be read; moved aside", "segment", s.path, "bytes", s.size)
 	dir := filepath.Join(l.dir, damagedDir)
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return err
 	}
-	if err := os.Rename(path, filepath.Join(dir, filepath.Base(path))); err != nil {
+	if err := os.Rename(s.path, filepath.Join(dir, filepath.Base(s.path))); err != nil {
 		return err
 	}
 	return syncDir(l.dir)
 }
 
-// resume makes the newest segment the one that is written, where its header has
-// been read, or begins one: a record sealed with another's salt could not be read.
+// resume makes the newest segment the one that is written, or begins one. The
+// header is its own: a record sealed with another's salt could not be read.
 func (l *seglog) resume() error {
 	if n := len(l.sealed); n > 0 && l.sealed[n-1].size < l.roll && l.sealed[n-1].first == l.h.firstSeq {
 		s := l.sealed[n-1]

@@ -350,6 +350,37 @@ func TestUnfinishedSegment(t *testing.T) {
 	}
 }
 
+// TestDamagedHeaderAfterAll: a damaged segment whose records the series hold is
+// moved aside, loudly, and stands in no consumer's way.
+func TestDamagedHeaderAfterAll(t *testing.T) {
+	dir := t.TempDir()
+	db := openAt(t, dir, Options{SegmentBytes: 100})
+	appendAll(t, db, 1, 4)
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for i, left := range [][]byte{nil, []byte("IOC"), make([]byte, 400)} {
+		path := segmentPath(filepath.Join(dir, "log"), uint64(i+1))
+		write(t, path, left)
+		db = openAt(t, dir, Options{SegmentBytes: 100})
+		if db.recovered.damages != 1 {
+			t.Errorf("%+v", db.recovered)
+		}
+		var got []uint64
+		err := db.Records(t.Context(), 0, func(r *telemetry.Record) bool { got = append(got, r.Seq); return true })
+		if err != nil || len(got) != 3-i {
+			t.Errorf("records %v, %v", got, err)
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(t, segmentPath(filepath.Join(dir, "log"), 4), nil)
+	db = openAt(t, dir, Options{})
+	appendAll(t, db, 5, 6)
+	has(t, openAt(t, lose(t, dir), Options{}), 5, 6)
+}
+
 // TestUnfinishedSegmentAfterAll: so it did while the series held all of the
 // segments before: what comes then is found again after another crash.
 func TestUnfinishedSegmentAfterAll(t *testing.T) {

@@ -61,7 +61,7 @@ func appendRollups(b []byte, list []sample, midnight int64, final bool) (out []b
 	}
 	for level, width := range levels {
 		parts := rollUp(list, midnight, width)
-		if !final && len(list) < worthwhile*len(parts) {
+		if !final && (len(list) < worthwhile*len(parts) || slices.ContainsFunc(parts, beyond)) {
 			continue
 		}
 		any = true
@@ -69,6 +69,9 @@ func appendRollups(b []byte, list []sample, midnight int64, final bool) (out []b
 	}
 	return b, any
 }
+
+// beyond tells a part whose sum no float64 holds: its mean is its samples' to tell.
+func beyond(p telemetry.Part) bool { return math.IsInf(p.Sum, 0) }
 
 func appendLevel(b []byte, level int, midnight int64, parts []telemetry.Part) []byte {
 	b = append(b, byte(level))

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -61,6 +62,21 @@ func parseHeader(b []byte) (header, error) {
 	h.firstSeq = binary.LittleEndian.Uint64(b[12:])
 	copy(h.salt[:], b[20:])
 	return h, nil
+}
+
+func readHeader(path string) (header, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return header{}, err
+	}
+	defer f.Close()
+	var b [headerSize]byte
+	if _, err := io.ReadFull(f, b[:]); err == io.EOF || err == io.ErrUnexpectedEOF {
+		return header{}, errHeader
+	} else if err != nil {
+		return header{}, err
+	}
+	return parseHeader(b[:])
 }
 
 // sum is a record's CRC: over the salt, the body's length, the seq and the body.

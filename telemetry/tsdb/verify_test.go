@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -213,6 +214,48 @@ func TestBackup(t *testing.T) {
 	for i, p := range pointsOf(t, again, meanwhile, 0, 2*t0) {
 		if p.At != t0+9*dayMillis+int64(i) {
 			t.Fatalf("the backup has a hole before %d", p.At)
+		}
+	}
+}
+
+// TestVerifyHugeValues: a day whose sum no float64 holds is sound, and its windows are its samples'.
+func TestVerifyHugeValues(t *testing.T) {
+	for label, keep := range map[string]Keep{"values kept": {}, "roll-ups alone": {Raw: 24 * time.Hour}} {
+		dir := t.TempDir()
+		db := openAt(t, dir, Options{Retention: func(string) Keep { return keep }})
+		midnight := midnightOf(dayOf(t0))
+		end := midnight + 10*dayMillis
+		r, want := &telemetry.Record{}, model{}
+		for i := range int64(600) {
+			v := float64(i)
+			if i > 300 && i < 304 {
+				v = 1.7e308
+			}
+			r.Observations = append(r.Observations, telemetry.Observation{Device: "a", Metric: "level", At: midnight + i*60_000, Seen: end, Value: v, Flag: telemetry.Fail})
+		}
+		want.apply(r.Observations)
+		if err := errors.Join(db.Append(r), db.Apply(r), db.Compact(t.Context(), time.UnixMilli(end))); err != nil {
+			t.Fatal(err)
+		}
+		level := name{"a", "level"}
+		for _, width := range levels {
+			every := telemetry.Every{Millis: width}
+			got := windowsOf(t, db, level, 0, end, every)
+			if keep.Raw > 0 {
+				for _, w := range got {
+					if math.IsInf(w.Mean, 0) || math.IsNaN(w.Mean) {
+						t.Errorf("%s: %+v", label, w)
+					}
+				}
+			} else if want := want.windows(level, 0, end, every); !sameWindows(got, want) {
+				t.Errorf("%s: windows of %d ms are\n%v\nwant\n%v", label, width, got, want)
+			}
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if _, faults := faultsOf(t, dir); len(faults) != 0 {
+			t.Errorf("%s: %v", label, faults)
 		}
 	}
 }
