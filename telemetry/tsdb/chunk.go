@@ -10,7 +10,7 @@ import (
 	"cuulong/telemetry"
 )
 
-// A chunk is a stretch of one series within one local day, see FORMAT.md: its
+// A chunk is a piece of one series within one local day, see FORMAT.md: its
 // columns are told as differences, and these as Rice codes, since neighbours in
 // water and air are close and told in few decimals.
 
@@ -316,20 +316,24 @@ func decodeChunk(b []byte, midnight int64, list []sample, tests names) ([]sample
 	return list, nil
 }
 
-// chunkSpan reads the times of a chunk's first and last sample.
-func chunkSpan(b []byte, midnight int64) (first, last int64, err error) {
+// pieceOf reads a chunk's key and head.
+func pieceOf(k, b []byte) (p piece, err error) {
+	if len(k) != chunkKeySize {
+		return p, errKey
+	}
 	d := decoder{b: b}
 	d.take(1)
 	count := d.uvarint()
-	first = midnight + int64(d.uvarint())
-	last = first
+	p.first = midnightOf(keyDay(k)) + int64(d.uvarint())
+	p.last = p.first
 	if count > 1 {
-		last += int64(d.uvarint())
+		p.last += int64(d.uvarint())
 	}
-	if d.bad {
-		return 0, 0, errChunk
+	if d.bad || count > maxChunk {
+		return p, errChunk
 	}
-	return first, last, nil
+	p.count, p.generation = int(count), keyGeneration(k)
+	return p, nil
 }
 
 func (d *decoder) riceK(is bool) uint {

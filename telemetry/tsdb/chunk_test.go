@@ -120,7 +120,9 @@ func BenchmarkChunk(b *testing.B) {
 // FuzzRollups: any bytes are roll-ups or an error, and so is a newest observation.
 func FuzzRollups(f *testing.F) {
 	day := tide(rand.New(rand.NewPCG(1, 2)), 6*3_600_000)
-	sound, _ := appendRollups(nil, day, 0, true)
+	rolled := newRollers(0)
+	rolled.add(day)
+	sound, _ := rolled.append(nil, true)
 	f.Add(sound)
 	f.Add(appendNewest(nil, newest{at: 5, seen: 9, value: 0.5, flag: 3, test: 1}, []string{"", "spike"}))
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -109,28 +109,31 @@ func (db *DB) keepOf(n uint32) Keep {
 	return db.o.Retention(metric)
 }
 
-// compact makes one chunk of a day's chunks, and its roll-ups. Its caller holds write.
+// compact makes one chunk of a day's chunks, unless it is dense, and its roll-ups.
+// Its caller holds write.
 func (s *series) compact(m day) error {
 	b := s.db.NewBatch()
 	defer b.Close()
 	tests := testTable{[]string{""}}
-	list, chunks, err := s.ofDay(m, &tests)
-	if err != nil {
-		return err
-	}
 	midnight := midnightOf(m.day)
-	if len(chunks) > 1 && len(list) <= maxChunk {
-		for _, generation := range chunks[:len(chunks)-1] {
-			if err := b.Delete(chunkKey(nil, m.n, m.day, generation), nil); err != nil {
+	rolled := newRollers(midnight)
+	err := s.ofDay(m, &tests, func(list []sample, all []piece) error {
+		rolled.add(list)
+		if len(all) < 2 {
+			return nil
+		}
+		for _, p := range all[:len(all)-1] {
+			if err := b.Delete(chunkKey(nil, m.n, m.day, p.generation), nil); err != nil {
 				return err
 			}
 		}
 		s.encoder.buf = s.encoder.chunk(s.encoder.buf[:0], midnight, list, tests.list)
-		if err := b.Set(chunkKey(nil, m.n, m.day, chunks[len(chunks)-1]), s.encoder.buf, nil); err != nil {
-			return err
-		}
+		return b.Set(chunkKey(nil, m.n, m.day, all[len(all)-1].generation), s.encoder.buf, nil)
+	})
+	if err != nil {
+		return err
 	}
-	ups, any := appendRollups(nil, list, midnight, false)
+	ups, any := rolled.append(nil, false)
 	if any {
 		err = b.Set(dayKey(nil, keyRollup, m.n, m.day), ups, nil)
 	} else {
@@ -149,17 +152,32 @@ func (s *series) change(b *pebble.Batch) error {
 	return err
 }
 
-// ofDay reads a day's chunks, merged, and their generations, rising.
-func (s *series) ofDay(m day, tests names) (list []sample, generations []uint64, err error) {
-	err = eachKey(s.db, dayKey(nil, keyChunk, m.n, m.day), dayKey(nil, keyChunk, m.n, m.day+1), func(k, v []byte) error {
-		if len(k) != chunkKeySize {
-			return errKey
-		}
-		generations = append(generations, keyGeneration(k))
-		list, err = decodeChunk(v, midnightOf(m.day), list, tests)
+// ofDay visits the samples of a day's chunks, once with all chunks that they are
+// from, or, where it is dense, part by part without.
+func (s *series) ofDay(m day, tests names, visit func(list []sample, all []piece) error) (err error) {
+	midnight := midnightOf(m.day)
+	r, err := s.readBeside(context.Background(), nil, m.n, midnight, midnight+dayMillis, tests)
+	if err != nil {
 		return err
-	})
-	return merged(list), generations, err
+	}
+	defer func() { err = errors.Join(err, r.close()) }()
+	for {
+		day, ok, err := r.next()
+		if err != nil || !ok {
+			return err
+		}
+		list, err := r.samples(day)
+		if err != nil {
+			return err
+		}
+		all := r.rest.pieces
+		if r.rest.chunks != nil { // it is read in parts
+			all = nil
+		}
+		if err := visit(list, all); err != nil {
+			return err
+		}
+	}
 }
 
 // Keep is how long a series' samples and its roll-ups are kept; 0: for ever.
@@ -237,19 +255,22 @@ func (s *series) expireSamples(n uint32, keep Keep, now time.Time, damage *damag
 // those that an earlier call has left, it adds what came late, see withLate. Its
 // caller holds write.
 func (s *series) expireDay(m day, old []byte) error {
-	tests := testTable{[]string{""}}
-	list, _, err := s.ofDay(m, &tests)
+	rolled := newRollers(midnightOf(m.day))
+	err := s.ofDay(m, nil, func(list []sample, _ []piece) error {
+		rolled.add(list)
+		return nil
+	})
 	if err != nil {
 		return err
 	}
 	b := s.db.NewBatch()
 	defer b.Close()
-	ups, any, known := []byte(nil), len(list) > 0, 0
+	ups, any, known := []byte(nil), rolled.count > 0, 0
 	switch {
 	case old == nil:
-		ups, any = appendRollups(nil, list, midnightOf(m.day), true)
+		ups, any = rolled.append(nil, true)
 	case any:
-		if ups, known, err = withLate(old, midnightOf(m.day), list); err != nil {
+		if ups, known, err = withLate(old, midnightOf(m.day), rolled.of[0].parts); err != nil {
 			return err
 		}
 	}

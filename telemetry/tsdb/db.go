@@ -38,6 +38,7 @@ type Options struct {
 	// chunks, 24 bytes each; 1,000,000 by default and at most.
 	HeadSamples int
 
+	dense    int                                       // see series; tests set it low
 	fs       vfs.FS                                    // of the series; tests crash it
 	openFile func(path string, flag int) (file, error) // of the log; tests put faults in
 }
@@ -114,7 +115,7 @@ func Open(dir string, o Options) (*DB, error) {
 		}
 	}
 	// First the series: Pebble locks its folder, so that a second process ends here.
-	db.series, err = openSeries(seriesDir, o.fs, logger{
+	db.series, err = openSeries(seriesDir, o.fs, o.dense, logger{
 		info: func(string) {},
 		errs: func(s string) { db.log.Error("series: " + s) },
 		fail: func(err error) { db.fail(err) },
@@ -158,6 +159,9 @@ func (o Options) defaults() Options {
 	}
 	if o.ReserveBytes == 0 {
 		o.ReserveBytes = 64 << 20
+	}
+	if o.dense <= 0 {
+		o.dense = defaultDense
 	}
 	if o.fs == nil {
 		o.fs = vfs.Default

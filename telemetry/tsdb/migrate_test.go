@@ -72,7 +72,7 @@ func TestMigrate(t *testing.T) {
 		db.appended.Store(7)
 		modelCheck(t, db, want, rng, t0+4000*97_000)
 	}
-	s, err := openSeries("series", fs, quietLogger)
+	s, err := openSeries("series", fs, defaultDense, quietLogger)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +82,7 @@ func TestMigrate(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, fs := range []vfs.FS{fs, crashed} {
-		if s, err = openSeries("series", fs, quietLogger); err != nil {
+		if s, err = openSeries("series", fs, defaultDense, quietLogger); err != nil {
 			t.Fatal(err)
 		}
 		if v, _, err := s.meta(metaVersion); v != seriesVersion || err != nil {

@@ -90,7 +90,7 @@ func modelRun(t *testing.T, seed uint64) {
 	rng := rand.New(rand.NewPCG(seed, 3))
 	dir := t.TempDir()
 	fs := vfs.NewCrashableMem()
-	o := Options{fs: fs, SegmentBytes: 20_000, HeadSamples: 700}
+	o := Options{fs: fs, SegmentBytes: 20_000, HeadSamples: 700, dense: []int{0, 0, 150}[rng.IntN(3)]}
 	db := openAt(t, dir, o)
 	want := model{}
 	now := int64(t0)
@@ -509,6 +509,90 @@ func TestDamagedDay(t *testing.T) {
 		}
 		if !slices.Equal(open, []int32{0}) || !slices.Equal(rolled, []int32{1, 2}) {
 			t.Errorf("%s: days %v are open, %v have roll-ups", label, open, rolled)
+		}
+	}
+}
+
+// TestDenseDay: a day with a value every few milliseconds is read, rolled up,
+// verified and let go part by part, in memory that does not grow with it.
+func TestDenseDay(t *testing.T) {
+	for label, keep := range map[string]Keep{"kept": {}, "let go": {Raw: 24 * time.Hour}} {
+		dir := t.TempDir()
+		db := openAt(t, dir, Options{Retention: func(string) Keep { return keep }, HeadSamples: 150_000})
+		midnight := midnightOf(dayOf(t0))
+		end := midnight + 10*dayMillis
+		level := name{"a", "level"}
+		const count, step = 360_000, 7
+		at := func(i int64) int64 { return midnight + 6*3_600_000 + i*step }
+		for i := int64(0); i < count; {
+			r := &telemetry.Record{}
+			for range 10_000 {
+				r.Observations = append(r.Observations, telemetry.Observation{Device: "a", Metric: "level", At: at(i), Seen: end, Value: float64(i % 1000), Flag: 1})
+				i++
+			}
+			if err := errors.Join(db.Append(r), db.Apply(r)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		// Corrections across all of it.
+		r := &telemetry.Record{}
+		for i := int64(0); i < count; i += 6_000 {
+			r.Observations = append(r.Observations, telemetry.Observation{Device: "a", Metric: "level", At: at(i), Seen: end, Value: -1, Flag: 4})
+		}
+		if err := errors.Join(db.Append(r), db.Apply(r)); err != nil {
+			t.Fatal(err)
+		}
+		check := func(when string, raw bool) {
+			t.Helper()
+			i, wrong := int64(0), 0
+			err := db.Points(t.Context(), "a", "level", 0, end, func(p telemetry.Point) bool {
+				want := telemetry.Point{At: at(i), Value: float64(i % 1000), Flag: 1}
+				if i%6_000 == 0 {
+					want.Value, want.Flag = -1, 4
+				}
+				if p != want {
+					wrong++
+				}
+				i++
+				return true
+			})
+			if err != nil || wrong > 0 || raw != (i == count) {
+				t.Errorf("%s, %s: %d points, %d of them wrong, %v", label, when, i, wrong, err)
+			}
+			for _, width := range levels {
+				n, last := 0, int64(0)
+				for _, w := range windowsOf(t, db, level, 0, end, telemetry.Every{Millis: width}) {
+					n += w.Count
+					if w.Min != -1 || w.Max != 999 || w.Flag != 4 || w.Start <= last {
+						t.Errorf("%s, %s: window of %d ms %+v", label, when, width, w)
+					}
+					last = w.Start
+				}
+				if n != count {
+					t.Errorf("%s, %s: windows of %d ms count %d", label, when, width, n)
+				}
+			}
+			r, err := db.series.read(t.Context(), 0, at(0), end)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.close()
+			if day, ok, err := r.next(); err != nil || raw && !ok {
+				t.Error(ok, err)
+			} else if list, err := r.samples(day); err != nil || len(list) > defaultDense {
+				t.Errorf("%s, %s: %d samples at once, %v", label, when, len(list), err)
+			}
+		}
+		check("written", true)
+		if err := db.Compact(t.Context(), time.UnixMilli(end)); err != nil {
+			t.Fatal(err)
+		}
+		check("compacted", keep.Raw == 0)
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if stats, faults := faultsOf(t, dir); len(faults) != 0 || keep.Raw == 0 && stats.Samples != count {
+			t.Errorf("%s: %+v %v", label, stats, faults)
 		}
 	}
 }

@@ -10,22 +10,30 @@ import (
 	"cuulong/telemetry"
 )
 
-// reading walks a series between two times, a local day at a time: the chunks
-// of the day, and what the head holds of it.
+// reading walks a series between two times, a local day at a time, or a part of
+// one: the chunks of the day, and what the head holds of it.
 type reading struct {
+	ctx      context.Context
 	s        *series
 	n        uint32
 	from, to int64
+	tests    names            // see decodeChunk
 	head     []sample         // what is left of the head's samples
 	chunks   *pebble.Iterator // at the next chunk, where valid
 	valid    bool
 	day      []sample // reused
+	rest     parts    // of a dense day
 }
 
 // read begins a reading. The head is copied first: what is written as a chunk
 // meanwhile is seen twice, and never not at all.
 func (s *series) read(ctx context.Context, n uint32, from, to int64) (*reading, error) {
-	r := &reading{s: s, n: n, from: from, to: to, head: s.samples(n, from, to)}
+	return s.readBeside(ctx, s.samples(n, from, to), n, from, to, nil)
+}
+
+// readBeside begins a reading of the chunks, and of a copy of the head.
+func (s *series) readBeside(ctx context.Context, head []sample, n uint32, from, to int64, tests names) (*reading, error) {
+	r := &reading{ctx: ctx, s: s, n: n, from: from, to: to, tests: tests, head: head}
 	var err error
 	r.chunks, err = s.db.NewIterWithContext(ctx, &pebble.IterOptions{
 		LowerBound: dayKey(nil, keyChunk, n, dayOf(from)),
@@ -38,10 +46,19 @@ func (s *series) read(ctx context.Context, n uint32, from, to int64) (*reading, 
 	return r, nil
 }
 
-func (r *reading) close() error { return r.chunks.Close() }
+func (r *reading) close() error {
+	err := r.chunks.Close()
+	if r.rest.chunks != nil {
+		err = errors.Join(err, r.rest.chunks.Close())
+	}
+	return err
+}
 
-// next is the next day that holds anything; ok is false at the end.
+// next is the next day that holds anything, or the same one where a part of it is left; ok is false at the end.
 func (r *reading) next() (day int32, ok bool, err error) {
+	if len(r.rest.begins) > 0 {
+		return r.rest.day, true, nil
+	}
 	if !r.valid {
 		if err := r.chunks.Error(); err != nil {
 			return 0, false, err
@@ -63,24 +80,43 @@ func (r *reading) next() (day int32, ok bool, err error) {
 // inHead tells whether the head holds anything of a day, the next one.
 func (r *reading) inHead(day int32) bool { return len(r.head) > 0 && dayOf(r.head[0].at) == day }
 
-// samples are those of the next day within the reading's times; they are the caller's until the next call.
+// samples are those of the next day, or part of it, within the reading's times;
+// they are the caller's until the next call.
 func (r *reading) samples(day int32) ([]sample, error) {
-	list := r.day[:0]
+	if len(r.rest.begins) > 0 {
+		return r.part()
+	}
+	list, pieces, count := r.day[:0], r.rest.pieces[:0], 0
 	for ; r.valid && keyDay(r.chunks.Key()) == day; r.valid = r.chunks.Next() {
 		v, err := r.chunks.ValueAndErr()
 		if err != nil {
 			return nil, err
 		}
-		if list, err = decodeChunk(v, midnightOf(day), list, nil); err != nil {
+		p, err := pieceOf(r.chunks.Key(), v)
+		if err != nil {
+			return nil, err
+		}
+		pieces = append(pieces, p)
+		if count += p.count; count > r.s.dense {
+			continue
+		}
+		if list, err = decodeChunk(v, midnightOf(day), list, r.tests); err != nil {
 			return nil, err
 		}
 	}
+	r.rest.pieces = pieces
+	var head []sample
 	if r.inHead(day) {
-		of := between(r.head, r.head[0].at, midnightOf(day)+dayMillis)
-		list = append(list, of...)
-		r.head = r.head[len(of):]
+		head = between(r.head, r.head[0].at, midnightOf(day)+dayMillis)
+		r.head = r.head[len(head):]
 	}
-	r.day = merged(list)
+	if count > r.s.dense {
+		if err := r.divide(day, head); err != nil || len(r.rest.begins) == 0 {
+			return nil, err
+		}
+		return r.part()
+	}
+	r.day = merged(append(list, head...))
 	return between(r.day, r.from, r.to), nil
 }
 
@@ -167,7 +203,7 @@ func (s *series) inChunks(ctx context.Context, n uint32, at int64) (v sample, ok
 type chunkCache struct {
 	mu        sync.Mutex
 	changed   uint64                // guarded by mu; the series' flushed and rewritten, when spans were read
-	spans     map[day][]span        // guarded by mu
+	spans     map[day][]piece       // guarded by mu
 	rewritten uint64                // guarded by mu; the series', when chunks were read
 	chunks    map[chunkRef][]sample // guarded by mu
 	held      int                   // guarded by mu; samples
@@ -176,12 +212,6 @@ type chunkCache struct {
 type day struct {
 	n   uint32
 	day int32
-}
-
-// span is a chunk's place, without what is in it.
-type span struct {
-	first, last int64
-	generation  uint64
 }
 
 type chunkRef struct {
@@ -195,23 +225,23 @@ const (
 )
 
 // spansOf are those of a day's chunks, by rising generation.
-func (c *chunkCache) spansOf(ctx context.Context, s *series, of day) ([]span, error) {
+func (c *chunkCache) spansOf(ctx context.Context, s *series, of day) ([]piece, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	// Read before the chunks: a change that comes after it makes them be read again.
 	if changed := s.flushed.Load() + s.rewritten.Load(); c.spans == nil || changed != c.changed || len(c.spans) > maxSpans {
-		c.spans, c.changed = map[day][]span{}, changed
+		c.spans, c.changed = map[day][]piece{}, changed
 	}
 	if spans, ok := c.spans[of]; ok {
 		return spans, nil
 	}
-	var spans []span
+	var spans []piece
 	err := eachKey(s.db, dayKey(nil, keyChunk, of.n, of.day), dayKey(nil, keyChunk, of.n, of.day+1), func(k, v []byte) error {
-		first, last, err := chunkSpan(v, midnightOf(of.day))
-		if err != nil || len(k) != chunkKeySize {
-			return errors.Join(errKey, err)
+		p, err := pieceOf(k, v)
+		if err != nil {
+			return err
 		}
-		spans = append(spans, span{first, last, keyGeneration(k)})
+		spans = append(spans, p)
 		return ctx.Err()
 	})
 	if err != nil {

@@ -24,23 +24,51 @@ const (
 	maxParts = dayMillis / (5 * 60 * 1000)
 )
 
-// rollUp makes the parts of one level of a day's samples.
-func rollUp(list []sample, midnight, width int64) (parts []telemetry.Part) {
+// roller makes the parts of one level of a day's samples, which come in rising time.
+type roller struct {
+	midnight, width int64
+	parts           []telemetry.Part
+	sum             telemetry.Sum // of the last part
+}
+
+func (r *roller) add(list []sample) {
 	for i := 0; i < len(list); {
-		start := midnight + floorDiv(list[i].at-midnight, width)*width
-		w := between(list[i:], start, start+width)
-		p := telemetry.Part{Start: start, Min: w[0].value, Max: w[0].value}
-		var sum telemetry.Sum
+		start := r.midnight + floorDiv(list[i].at-r.midnight, r.width)*r.width
+		w := between(list[i:], start, start+r.width)
+		if n := len(r.parts); n == 0 || r.parts[n-1].Start != start {
+			r.parts = append(r.parts, telemetry.Part{Start: start, Min: w[0].value, Max: w[0].value})
+			r.sum = telemetry.Sum{}
+		}
+		p := &r.parts[len(r.parts)-1]
 		for k := range w {
-			sum.Add(w[k].value)
+			r.sum.Add(w[k].value)
 			p.Min, p.Max, p.Last = min(p.Min, w[k].value), max(p.Max, w[k].value), w[k].value
 			p.Flag = telemetry.Worse(p.Flag, w[k].flag)
 		}
-		p.Sum, p.Count = sum.Value(), len(w)
-		parts = append(parts, p)
+		p.Sum, p.Count = r.sum.Value(), p.Count+len(w)
 		i += len(w)
 	}
-	return parts
+}
+
+// rollers make all levels of a day.
+type rollers struct {
+	of    [len(levels)]roller
+	count int // samples
+}
+
+func newRollers(midnight int64) *rollers {
+	r := &rollers{}
+	for level, width := range levels {
+		r.of[level] = roller{midnight: midnight, width: width}
+	}
+	return r
+}
+
+func (r *rollers) add(list []sample) {
+	for level := range r.of {
+		r.of[level].add(list)
+	}
+	r.count += len(list)
 }
 
 // The first byte of a day's roll-ups.
@@ -49,9 +77,9 @@ const (
 	rollupFinal  = 1 // the samples have gone: withLate alone adds to the roll-ups
 )
 
-// appendRollups appends the levels of a day that are worth it, or, as final, all of them.
-func appendRollups(b []byte, list []sample, midnight int64, final bool) (out []byte, any bool) {
-	if len(list) == 0 {
+// append appends the levels of a day that are worth it, or, as final, all of them.
+func (r *rollers) append(b []byte, final bool) (out []byte, any bool) {
+	if r.count == 0 {
 		return b, false
 	}
 	if final {
@@ -59,13 +87,13 @@ func appendRollups(b []byte, list []sample, midnight int64, final bool) (out []b
 	} else {
 		b = append(b, rollupBeside)
 	}
-	for level, width := range levels {
-		parts := rollUp(list, midnight, width)
-		if !final && (len(list) < worthwhile*len(parts) || slices.ContainsFunc(parts, beyond)) {
+	for level := range r.of {
+		parts := r.of[level].parts
+		if !final && (r.count < worthwhile*len(parts) || slices.ContainsFunc(parts, beyond)) {
 			continue
 		}
 		any = true
-		b = appendLevel(b, level, midnight, parts)
+		b = appendLevel(b, level, r.of[level].midnight, parts)
 	}
 	return b, any
 }
@@ -149,10 +177,11 @@ func parseRollups(b []byte, midnight int64, yield func(level int, parts []teleme
 	return nil
 }
 
-// withLate adds to the final roll-ups of a day what came for it afterwards: the
-// samples of windows that the narrowest level lacks. Of one that it has nobody can
-// tell any more whether a sample is a repeat: known is how many those are.
-func withLate(v []byte, midnight int64, late []sample) (ups []byte, known int, err error) {
+// withLate adds to the final roll-ups of a day what came for it afterwards, late,
+// parts of the narrowest level: those of windows that the narrowest of its levels
+// lacks. Of one that it has nobody can tell any more whether a sample is a repeat:
+// known is how many those are.
+func withLate(v []byte, midnight int64, late []telemetry.Part) (ups []byte, known int, err error) {
 	var kept [len(levels)]bool
 	narrowest := -1
 	var parts []telemetry.Part
@@ -163,13 +192,16 @@ func withLate(v []byte, midnight int64, late []sample) (ups []byte, known int, e
 		return true
 	})
 	if err != nil || narrowest < 0 {
-		return v, len(late), err
+		for _, p := range late {
+			known += p.Count
+		}
+		return v, known, err
 	}
 	told := map[int64]bool{}
 	for _, p := range parts {
 		told[p.Start] = true
 	}
-	for _, p := range rollUp(late, midnight, levels[narrowest]) {
+	for _, p := range widened(late, midnight, levels[narrowest]) {
 		if told[p.Start] {
 			known += p.Count
 		} else {

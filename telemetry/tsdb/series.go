@@ -22,6 +22,7 @@ type series struct {
 	*head
 	db    *pebble.DB
 	cache *pebble.Cache
+	dense int // samples of a day beyond which it is read in parts
 
 	applied atomic.Uint64 // seq of the last record in the head; written by apply
 	failing chan struct{} // closed when a flush or compaction has failed
@@ -51,8 +52,8 @@ const (
 	seriesVersion = 2
 )
 
-func openSeries(dir string, fs vfs.FS, l logger) (*series, error) {
-	s := &series{log: l, head: newHead(), cache: pebble.NewCache(cacheSize), failing: make(chan struct{}), full: make(chan struct{}, 1)}
+func openSeries(dir string, fs vfs.FS, dense int, l logger) (*series, error) {
+	s := &series{dense: dense, log: l, head: newHead(), cache: pebble.NewCache(cacheSize), failing: make(chan struct{}), full: make(chan struct{}, 1)}
 	var once sync.Once
 	o := pebbleOptions(fs, s.cache, l)
 	// A damaged block fails who reads it, and no one else: what comes in goes elsewhere.
@@ -264,7 +265,7 @@ func (s *series) beginChunks(w *batchWriter) error {
 	if err := w.set(metaNames, binary.BigEndian.AppendUint64(nil, uint64(len(names)))); err != nil {
 		return err
 	}
-	s.generation++
+	s.generation += generations
 	if err := w.set(metaGen, binary.BigEndian.AppendUint64(nil, s.generation)); err != nil {
 		return err
 	}
@@ -275,15 +276,20 @@ func (s *series) beginChunks(w *batchWriter) error {
 	return nil
 }
 
-// writeChunks writes samples of a series as a chunk a day, and marks the days.
+// writeChunks writes samples of a series as a chunk a day, or several where they
+// are many, and marks the days.
 func (s *series) writeChunks(w *batchWriter, n uint32, list []sample, tests []string) error {
 	for len(list) > 0 {
 		day := dayOf(list[0].at)
 		part := between(list, list[0].at, midnightOf(day)+dayMillis)
 		list = list[len(part):]
-		s.encoder.buf = s.encoder.chunk(s.encoder.buf[:0], midnightOf(day), part, tests)
-		if err := w.set(chunkKey(nil, n, day, s.generation), s.encoder.buf); err != nil {
-			return err
+		generation := s.generation - generations
+		for piece := range slices.Chunk(part, maxPiece) {
+			generation++
+			s.encoder.buf = s.encoder.chunk(s.encoder.buf[:0], midnightOf(day), piece, tests)
+			if err := w.set(chunkKey(nil, n, day, generation), s.encoder.buf); err != nil {
+				return err
+			}
 		}
 		if err := w.set(dayKey(nil, keyOpen, n, day), nil); err != nil {
 			return err

@@ -122,7 +122,7 @@ func (v *verifier) series(dir string, fs vfs.FS, last uint64) error {
 	if err != nil {
 		return fmt.Errorf("series: %w", err)
 	}
-	err = v.keys(&series{head: newHead(), db: db}, last)
+	err = v.keys(&series{head: newHead(), db: db, dense: defaultDense}, last)
 	return errors.Join(err, db.Close())
 }
 
@@ -215,25 +215,37 @@ func (v *verifier) chunks(s *series) error {
 		return err
 	}
 	var open day
-	var list []sample
+	var list []sample // of the open day, unless it is dense
 	var tests testTable
-	count := 0
+	count, samples := 0, 0
 	done := func() error {
 		if count == 0 {
 			return nil
 		}
-		list = merged(list)
-		v.Samples += len(list)
-		if len(list) > 0 {
-			end := list[len(list)-1]
-			if w := v.newest[open.n]; w.flag == 0 || end.at >= w.at {
-				v.newest[open.n] = newest{at: end.at, value: end.value, flag: end.flag}
-			}
-		}
-		if count > 1 && !v.marked[open] {
+		if count > 1 && !v.marked[open] && samples <= s.dense {
 			v.fault(v.where(dayKey(nil, keyChunk, open.n, open.day)), "%d chunks, and no mark that the day is open", count)
 		}
-		return v.rolledUp(s, open, list)
+		rolled := newRollers(midnightOf(open.day))
+		see := func(list []sample, _ []piece) error {
+			rolled.add(list)
+			if len(list) > 0 {
+				end := list[len(list)-1]
+				if w := v.newest[open.n]; w.flag == 0 || end.at >= w.at {
+					v.newest[open.n] = newest{at: end.at, value: end.value, flag: end.flag}
+				}
+			}
+			return nil
+		}
+		if samples <= s.dense {
+			_ = see(merged(list), nil)
+		} else if err := s.ofDay(open, nil, see); err != nil {
+			if !damaged(err) { // what is has been told
+				return err
+			}
+			return nil
+		}
+		v.Samples += rolled.count
+		return v.rolledUp(s, open, rolled)
 	}
 	err = s.eachKey(keyChunk, func(k, b []byte) error {
 		if len(k) != chunkKeySize || keyNumber(k) >= uint32(len(v.names)) {
@@ -244,24 +256,29 @@ func (v *verifier) chunks(s *series) error {
 			if err := done(); err != nil {
 				return err
 			}
-			open, list, count, tests = at, list[:0], 0, testTable{[]string{""}}
+			open, list, count, samples, tests = at, list[:0], 0, 0, testTable{[]string{""}}
 		}
 		v.Chunks++
 		count++
 		if keyGeneration(k) > generation {
 			v.fault(v.where(k), "generation %d is younger than the youngest, %d", keyGeneration(k), generation)
 		}
+		if samples > s.dense {
+			list = list[:0]
+		}
 		var bad error
+		before := len(list)
 		if list, bad = decodeChunk(b, midnightOf(open.day), list, &tests); bad != nil {
 			v.fault(v.where(k), "%v", bad)
 		}
+		samples += len(list) - before
 		return nil
 	})
 	return errors.Join(err, done())
 }
 
-// rolledUp holds a day's roll-ups against its samples, where they say that they are of these.
-func (v *verifier) rolledUp(s *series, m day, list []sample) error {
+// rolledUp holds a day's roll-ups against its samples', where they say that they are of these.
+func (v *verifier) rolledUp(s *series, m day, rolled *rollers) error {
 	key := dayKey(nil, keyRollup, m.n, m.day)
 	b, closer, err := s.db.Get(key)
 	if errors.Is(err, pebble.ErrNotFound) {
@@ -273,7 +290,7 @@ func (v *verifier) rolledUp(s *series, m day, list []sample) error {
 	defer closer.Close()
 	midnight := midnightOf(m.day)
 	bad := parseRollups(b, midnight, func(level int, parts []telemetry.Part) bool {
-		if !v.marked[m] && !slices.Equal(parts, rollUp(list, midnight, levels[level])) {
+		if !v.marked[m] && !slices.Equal(parts, rolled.of[level].parts) {
 			v.fault(v.where(key), "the roll-ups of level %d are not those of its samples", level)
 		}
 		return true

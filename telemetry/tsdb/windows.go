@@ -61,11 +61,18 @@ func (s *series) gather(ctx context.Context, n uint32, from, to int64, level int
 			}
 			continue
 		} else if has && d == day && ups.final() { // and what came late for it lies beside them
-			late, err := r.samples(day)
-			if err != nil {
-				return err
+			late := roller{midnight: midnightOf(day), width: levels[0]}
+			for next := day; ok && next == day; {
+				list, err := r.samples(day)
+				if err != nil {
+					return err
+				}
+				late.add(list)
+				if next, ok, err = r.next(); err != nil {
+					return err
+				}
 			}
-			if more, err := ups.parts(d, level, from, to, late, flags, g); err != nil || !more {
+			if more, err := ups.parts(d, level, from, to, late.parts, flags, g); err != nil || !more {
 				return err
 			}
 			continue
@@ -168,7 +175,7 @@ func (u *rollups) final() bool {
 // parts gives g the day's parts of a level, or the widest below it, or the
 // narrowest there is, with what came late for it, unless they hold other flags
 // than these; more is false when the receiver wants no more.
-func (u *rollups) parts(day int32, level int, from, to int64, late []sample, flags []telemetry.Flag, g *telemetry.Gatherer) (more bool, err error) {
+func (u *rollups) parts(day int32, level int, from, to int64, late []telemetry.Part, flags []telemetry.Flag, g *telemetry.Gatherer) (more bool, err error) {
 	v, err := u.it.ValueAndErr()
 	if err == nil && len(late) > 0 {
 		v, _, err = withLate(v, midnightOf(day), late)
