@@ -322,11 +322,6 @@ func TestFlags(t *testing.T) {
 	if got := r.points(t, "sal-1", "salinity"); got[0].Flag != Pass || got[1].Flag != Fail || got[1].Value != 324 {
 		t.Errorf("%v: an implausible value is stored, with flag 4", got)
 	}
-	unit := Observation{Device: "sal-2", Metric: "salinity", At: now, Seen: now, Value: 3000, Flag: Suspect, Test: TestUnit}
-	r.write(t, unit)
-	if got := r.points(t, "sal-2", "salinity"); got[0].Flag != Fail {
-		t.Errorf("%v: an implausible value in a unit that is not known has flag 4", got)
-	}
 }
 
 // TestSetAside: what cannot be kept is in the log by the same commit, counted, and the sender told; the good is stored.

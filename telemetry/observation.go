@@ -141,18 +141,20 @@ func goodTime(at, now int64) bool { return at >= year2000 && at <= now+ahead }
 
 func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 
-// judge gives an observation its flag unless it has one as bad: pass inside the
+// judge gives an observation its flag unless it has one: pass inside the
 // catalogue's plausible range, fail outside, not evaluated where the metric is unknown.
 func judge(o *Observation) {
+	if rank(o.Flag) > 0 {
+		return
+	}
 	m, ok := byName[o.Metric]
 	switch {
-	case ok && (o.Value < m.Min || o.Value > m.Max):
-		mark(o, Fail, TestGrossRange)
-	case rank(o.Flag) > 0:
-	case ok:
-		o.Flag = Pass
-	default:
+	case !ok:
 		o.Flag = NotEvaluated
+	case o.Value < m.Min || o.Value > m.Max:
+		o.Flag, o.Test = Fail, TestGrossRange
+	default:
+		o.Flag = Pass
 	}
 }
 

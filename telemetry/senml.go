@@ -247,7 +247,8 @@ func (p *pack) keep(metric string, unit []byte, at int64, v float64) error {
 	}
 	if !known {
 		o := &p.r.out.Observations[len(p.r.out.Observations)-1]
-		o.Flag, o.Test = Suspect, TestUnit
+		judge(o)
+		mark(o, Suspect, TestUnit)
 	}
 	return nil
 }

@@ -42,7 +42,7 @@ var senmlCases = []struct{ name, pack, want string }{
 	{"unit: converted", `[{"bu":"Pa","n":"pressure","v":101300},{"n":"level","u":"cm","v":150},{"n":"air_temperature","u":"K","v":300.15},{"n":"humidity","u":"%RH","v":80},{"n":"ec","u":"S/m","v":0.5}]`,
 		"pressure=1013@- level=1.5@- air_temperature=27@- humidity=80@- ec=5@-"},
 	{"unit: cannot be", `[{"n":"salinity","u":"Cel","v":3}]`, "salinity=3@-!3 unit"},
-	{"unit: unconvertible and implausible", `[{"n":"salinity","u":"ppm","v":3000}]`, "salinity=3000@-!3 unit"}, // 4 once Ingest has judged it
+	{"unit: unconvertible and implausible", `[{"n":"salinity","u":"ppm","v":3000}]`, "salinity=3000@-!4 gross_range"},
 	{"unit: unknown metric", `[{"n":"frogs","u":"beat/min","v":3}]`, "frogs=3@-"},
 	{"unit names the quantity", `[{"bn":"urn:dev:ow:10e2073a01080063","u":"Cel","v":23},{"u":"%RH","v":60},{"u":"lat","v":10.3}]`, "temperature=23@- humidity=60@- latitude=10.3@-"},
 	{"no name for it", `[{"n":"2001:db8::3","u":"/","v":1}]`, "bad_metric×1"},

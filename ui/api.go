@@ -6,7 +6,9 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"mime"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -197,18 +199,44 @@ func (b *boxParam) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// wantsCSV says whether Accept names text/csv before JSON.
+// wantsCSV says whether Accept prefers text/csv to JSON (RFC 9110 §12.5.1); of
+// two that it likes alike the first.
 func wantsCSV(ctx context.Context) bool {
-	for _, part := range strings.Split(callOf(ctx).r.Header.Get("Accept"), ",") {
-		mt, _, _ := strings.Cut(part, ";")
-		switch strings.ToLower(strings.TrimSpace(mt)) {
-		case "text/csv":
-			return true
-		case "application/json", "*/*", "application/*":
-			return false
+	var csv, json float64
+	for _, part := range strings.Split(strings.Join(callOf(ctx).r.Header.Values("Accept"), ","), ",") {
+		mt, params, err := mime.ParseMediaType(part)
+		if err != nil {
+			continue
+		}
+		q := 1.0
+		if text, ok := params["q"]; ok {
+			if q, err = strconv.ParseFloat(text, 64); err != nil || !(q >= 0 && q <= 1) {
+				continue
+			}
+		}
+		switch mt {
+		case "text/csv", "text/*":
+			if q > json {
+				csv = max(csv, q)
+			}
+		case "application/json", "application/*", "*/*":
+			if q > csv {
+				json = max(json, q)
+			}
 		}
 	}
-	return false
+	return csv > json
+}
+
+// given checks that parameters which choose something name it: empty, they would choose all.
+func given(ctx context.Context, names ...string) error {
+	query := callOf(ctx).r.URL.Query()
+	for _, name := range names {
+		if slices.Contains(query[name], "") {
+			return invalid("query."+name, "is empty; leave it out for all")
+		}
+	}
+	return nil
 }
 
 // mergePatch lays an RFC 7396 patch over the JSON of stored and reads the

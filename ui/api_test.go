@@ -88,6 +88,16 @@ func TestDevices(t *testing.T) {
 	a.do("GET", "/api/v1/devices?bbox=1,2,3", "").problem(422)
 	a.do("GET", "/api/v1/devices?sort=name", "").problem(422)
 	rows := csvOf(t, a.do("GET", "/api/v1/devices?bbox=105.5,9,108.5,11", "", "Accept", "text/csv"))
+	for accept, csv := range map[string]bool{
+		"": false, "*/*": false, "text/csv, application/json": true, "application/json, text/csv": false, "text/*": true,
+		"text/csv;q=0.5, application/json": false, "text/csv;q=0.9, application/json;q=0.8": true, "TEXT/CSV ; q=1": true,
+		"text/csv;q=0": false, "text/csv;q=0, */*": false, "text/html, text/csv;q=0.7, */*;q=0.1": true, "text/csv;q=much": false, "image/png, ;;": false,
+	} {
+		got := a.do("GET", "/api/v1/devices", "", "Accept", accept).want(200).header.Get("Content-Type")
+		if strings.HasPrefix(got, "text/csv") != csv {
+			t.Errorf("Accept %q is answered with %s", accept, got)
+		}
+	}
 	if len(rows) != 5 || rows[1][0] != "a" || rows[0][0] != "id" {
 		t.Fatal(rows)
 	}

@@ -42,6 +42,9 @@ func (s *Server) latestRoutes() {
 		return &body[list[telemetry.Metric]]{list[telemetry.Metric]{Items: telemetry.Catalogue()}}, nil
 	})
 	route(s, "GET /api/v1/latest", "The newest value of every datastream", http.StatusOK, func(ctx context.Context, in *latestQuery) (*answer[list[latestItem]], error) {
+		if err := given(ctx, "device", "metric"); err != nil {
+			return nil, err
+		}
 		after, err := decodeCursor(in.Cursor)
 		if err != nil {
 			return nil, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"hash/fnv"
 	"net/http"
 	"regexp"
 	"slices"
@@ -25,8 +26,8 @@ type observationQuery struct {
 	To     timeParam `query:"to" doc:"exclusive; default now"`
 	Every  string    `query:"every" maxLength:"16" doc:"10m, 1h, 1d (local days), ... or auto; without it raw"`
 	Agg    []string  `query:"agg,explode" doc:"mean, min, max, last, count; one series each. Default: mean; with every=auto mean, min and max, so that extremes stay"`
-	Flag   []int     `query:"flag,explode" doc:"only points of these QARTOD flags (1, 2, 3, 4, 9), raw and in windows; default all"`
-	Limit  int       `query:"limit" minimum:"1" maximum:"10000" default:"10000" doc:"points"`
+	Flag   []int     `query:"flag,explode" doc:"only points of these QARTOD flags (1, 2, 3, 4, 9), raw and in windows; default all. Where retention has left roll-ups alone: those that hold no other flag"`
+	Limit  int       `query:"limit" minimum:"1" maximum:"10000" default:"10000" doc:"points; the aggregates of one window are not divided"`
 	Cursor string    `query:"cursor" maxLength:"512"`
 }
 
@@ -118,7 +119,7 @@ type selection struct {
 	every    telemetry.Every // zero: raw
 	aggs     []string
 	store    telemetry.Store
-	how      string // every, aggs and flags, for the cursor
+	query    string // what its cursors are of
 }
 
 var (
@@ -183,11 +184,11 @@ func (s *Server) selectStreams(in *observationQuery) (selection, error) {
 			}
 		}
 	}
-	if len(in.Flag) > 0 || len(sel.aggs) > 0 {
-		sel.how = fmt.Sprint(in.Every, sel.aggs, in.Flag)
-	}
 	// Judged before they are multiplied: both lists fit a request, their product may not fit memory.
 	ids, metrics := distinct(in.Device), distinct(in.Metric)
+	sum := fnv.New64a()
+	fmt.Fprint(sum, ids, metrics, in.From, in.To, in.Every, sel.aggs, in.Flag)
+	sel.query = strconv.FormatUint(sum.Sum64(), 36)
 	if len(ids)*len(metrics) <= maxStreams {
 		sel.streams = s.streams(ids, metrics)
 	}
@@ -269,6 +270,10 @@ func aggregate(w telemetry.Window, agg string) float64 {
 
 func (s *Server) observationRoutes() {
 	route(s, "GET /api/v1/observations", "Series: raw, never thinned, or by windows", http.StatusOK, func(ctx context.Context, in *observationQuery) (*answer[observationsOut], error) {
+		err := given(ctx, "device", "metric")
+		if err != nil {
+			return nil, err
+		}
 		sel, err := s.selectStreams(in)
 		if err != nil {
 			return nil, err
@@ -296,7 +301,7 @@ type mark struct {
 	To     int64      `json:"t"` // the query's own end and width, since they may be "now" and "auto"
 	Start  int64      `json:"s"`
 	Every  int64      `json:"e,omitempty"`
-	How    string     `json:"h,omitempty"` // every, aggregates and flags: other ones are another query
+	Query  string     `json:"q"` // see selection
 }
 
 // valid: a cursor comes back from outside.
@@ -313,7 +318,7 @@ func (s *Server) observationsPage(ctx context.Context, sel selection, limit int,
 		if err == nil {
 			err = json.Unmarshal([]byte(text), &at)
 		}
-		if err != nil || !at.valid() || (at.Every > 0) != (sel.every.Millis > 0) || at.How != sel.how {
+		if err != nil || !at.valid() || (at.Every > 0) != (sel.every.Millis > 0) || at.Query != sel.query {
 			return out, invalid("query.cursor", "not a cursor of this query")
 		}
 		sel.from, sel.to, sel.every.Millis = at.Start, at.To, at.Every
@@ -333,7 +338,7 @@ func (s *Server) observationsPage(ctx context.Context, sel selection, limit int,
 		group := s.newSeries(sel, st)
 		err := each(ctx, sel, st, from, func(t int64, values []float64, flag telemetry.Flag) bool {
 			if rows == 0 {
-				next, _ := json.Marshal(mark{st.device, st.metric, max(t, from), sel.to, sel.from, sel.every.Millis, sel.how}) // cannot fail
+				next, _ := json.Marshal(mark{st.device, st.metric, max(t, from), sel.to, sel.from, sel.every.Millis, sel.query}) // cannot fail
 				out.Next = encodeCursor(string(next))
 				return false
 			}

@@ -227,6 +227,9 @@ func TestObservations(t *testing.T) {
 	a = get("device=a&metric=salinity&every=10m&agg=count&limit=2")
 	p.do("GET", "/api/v1/observations?device=a&metric=salinity&every=1h&agg=count&limit=2&cursor="+a.Next, "").problem(422)
 	p.do("GET", "/api/v1/observations?device=a&metric=salinity&every=10m&agg=max&limit=2&cursor="+a.Next, "").problem(422)
+	for _, other := range []string{"device=b&metric=salinity", "device=a&metric=ph", "device=a&device=b&metric=salinity", "device=a&metric=salinity&from=5", "device=a&metric=salinity&to=" + fmt.Sprint(start)} {
+		p.do("GET", "/api/v1/observations?"+other+"&every=10m&agg=count&limit=2&cursor="+a.Next, "").problem(422)
+	}
 	if a = get("metric=salinity&every=auto"); len(a.Series) != 6 || a.Series[0].Agg != "mean" || a.Series[1].Agg != "min" || a.Series[2].Agg != "max" {
 		t.Fatal(a)
 	}
@@ -243,7 +246,8 @@ func TestObservations(t *testing.T) {
 		t.Fatal(a)
 	}
 	for _, bad := range []string{"device=../x&metric=ph", "device=a&metric=PH", "device=a&metric=ph&from=yesterday", "device=a&metric=ph&from=2&to=1",
-		"device=a&metric=ph&every=soon", "device=a&metric=ph&agg=mean", "device=a&metric=ph&every=1h&agg=median", "limit=10001", "cursor=e30", "device=a&metric=ph&from=99999999999999999"} {
+		"device=a&metric=ph&every=soon", "device=a&metric=ph&agg=mean", "device=a&metric=ph&every=1h&agg=median", "limit=10001", "cursor=e30", "device=a&metric=ph&from=99999999999999999",
+		"device=&metric=ph", "device=a&metric=", "device=a&device=&metric=ph"} {
 		p.do("GET", "/api/v1/observations?"+bad, "").problem(422)
 	}
 	// By quality, raw and in windows.
