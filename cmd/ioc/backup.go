@@ -192,8 +192,9 @@ func (o *backupOptions) check() error {
 	if err != nil {
 		return err
 	}
-	within, err := filepath.Rel(o.dir.path, o.dest)
-	if err == nil && filepath.IsLocal(within) {
+	if in, err := within(o.dest, o.dir.path); err != nil {
+		return err
+	} else if in {
 		return fmt.Errorf("%s lies in the data folder; a backup belongs elsewhere, best on another disk", o.dest)
 	}
 	// A full disk of the backup's is a nuisance; one of the server's stops its intake.
@@ -222,6 +223,31 @@ func (o *backupOptions) check() error {
 		return fmt.Errorf("%s has %d MiB free; the backup may want %d MiB", parent, free>>20, need>>20)
 	}
 	return nil
+}
+
+// within tells whether a folder, which need not be there yet, is another one or
+// below it, by whatever links they are named.
+func within(dir, of string) (bool, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return false, err
+	}
+	real, err := filepath.EvalSymlinks(dir)
+	for errors.Is(err, fs.ErrNotExist) && dir != filepath.Dir(dir) {
+		dir = filepath.Dir(dir)
+		real, err = filepath.EvalSymlinks(dir)
+	}
+	if err != nil {
+		return false, err
+	}
+	if of, err = filepath.Abs(of); err == nil {
+		of, err = filepath.EvalSymlinks(of)
+	}
+	if err != nil {
+		return false, err
+	}
+	rel, err := filepath.Rel(of, real)
+	return err == nil && filepath.IsLocal(rel), nil
 }
 
 func device(info fs.FileInfo) uint64 {

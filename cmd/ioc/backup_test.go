@@ -339,7 +339,13 @@ func TestKeysAreNamedApart(t *testing.T) {
 func TestBackupRefusals(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	serveHere(t, dir, false)
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(dir, link); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct{ what, dir, dest, want string }{
+		{"in it by a link", dir, filepath.Join(link, "backup"), "lies in the data folder"},
+		{"in it, named by a link", link, filepath.Join(dir, "backup"), "lies in the data folder"},
 		{"there already", dir, t.TempDir(), "is there already"},
 		{"in the data folder", dir, filepath.Join(dir, "backup"), "lies in the data folder"},
 		{"no such place", dir, filepath.Join(t.TempDir(), "a", "b"), "no such file"},
@@ -351,6 +357,13 @@ func TestBackupRefusals(t *testing.T) {
 		if _, err := os.Stat(c.dest + ".partial"); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s: left %s.partial", c.what, c.dest)
 		}
+	}
+	sound := filepath.Join(t.TempDir(), "b")
+	if _, err := backupOf(t.Context(), dir, sound, false); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := restore(t.Context(), sound, filepath.Join(sound, "a", "b"), "", false); err == nil || !strings.Contains(err.Error(), "lies in the backup") {
+		t.Errorf("restore into the backup: %v", err)
 	}
 	// One that did not end is not written over.
 	dest := filepath.Join(t.TempDir(), "b")

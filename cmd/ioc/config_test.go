@@ -83,6 +83,10 @@ func TestConfigHostileYAML(t *testing.T) {
 		"unclosed":         "http: {addr: [",
 		"binary":           "\x00\x01\xff\xfe",
 		"two documents":    "locale: vi\n---\nlocale: en\n",
+		"empty and second": "---\n---\nlocal: x\n",
+		"second and empty": "locale: vi\n---\n",
+		"behind its end":   "locale: vi\n...\nlocale: en\n",
+		"keys of a metric": "retention: {metrics: {ph: 1d}}",
 		"list for a text":  "locale: [vi]\n",
 		"text for a group": "http: \":8080\"\n",
 		"too large":        "#" + strings.Repeat("x", maxConfigBytes),
@@ -102,6 +106,19 @@ func TestConfigEnvironmentStandsAboveTheFile(t *testing.T) {
 	}
 	if c.HTTP.Addr != "[::1]:8443" || c.DataDir != "b" || c.adminPassword != "s3cret" || len(c.Video.Allow) != 2 {
 		t.Errorf("read %+v", c)
+	}
+}
+
+func TestConfigTextIsAsWritten(t *testing.T) {
+	for _, want := range []string{"012", "0x10", "1_000", "1e3", "-5", "true", ".nan", "2026-01-02", "a: b"} {
+		text := want
+		if strings.Contains(want, ":") {
+			text = `"` + want + `"`
+		}
+		c, err := loadConfig(writeConfig(t, "# before\n---\ndata_dir: "+text+"\n"), false, noEnv)
+		if err != nil || c.DataDir != want {
+			t.Errorf("%s is read as %q, %v", text, c.DataDir, err)
+		}
 	}
 }
 

@@ -59,6 +59,11 @@ func restore(ctx context.Context, src, dir, keys string, withoutKeys bool) (*man
 	if err := errors.Join(append(damaged, err)...); err != nil {
 		return nil, fmt.Errorf("the backup is damaged, nothing was restored:\n%w", err)
 	}
+	if in, err := within(dir, src); err != nil {
+		return nil, err
+	} else if in {
+		return nil, fmt.Errorf("%s lies in the backup, which a server must not write to", dir)
+	}
 	if err := emptyFolder(dir); err != nil {
 		return nil, err
 	}

@@ -7,7 +7,9 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
 )
 
 // maxConfigBytes bounds a configuration file; ours are a few hundred bytes.
@@ -26,6 +28,9 @@ func decodeStrict(text []byte, into any) (faults []error) {
 			faults = []error{fmt.Errorf("1:1: not YAML that can be read (%v)", p)}
 		}
 	}()
+	if second := secondDocument(text); second != nil {
+		return []error{fmt.Errorf("%d:%d: a second document; one file holds one", second.Position.Line, second.Position.Column)}
+	}
 	file, err := parser.ParseBytes(text, 0)
 	if err != nil {
 		var syntax *yaml.SyntaxError
@@ -33,9 +38,6 @@ func decodeStrict(text []byte, into any) (faults []error) {
 			return []error{fmt.Errorf("%d:%d: %s", syntax.Token.Position.Line, syntax.Token.Position.Column, syntax.Message)}
 		}
 		return []error{fmt.Errorf("1:1: %v", err)}
-	}
-	if len(file.Docs) > 1 {
-		return []error{fmt.Errorf("%w", at(file.Docs[1], "", "a second document; one file holds one"))}
 	}
 	for _, doc := range file.Docs {
 		if doc.Body != nil && doc.Body.Type() != ast.NullType && doc.Body.Type() != ast.CommentType {
@@ -45,13 +47,45 @@ func decodeStrict(text []byte, into any) (faults []error) {
 	return faults
 }
 
+// secondDocument finds where a document ends and another begins: the parser drops
+// one of two where the other is empty.
+func secondDocument(text []byte) *token.Token {
+	begun, ended := false, false
+	for _, t := range lexer.Tokenize(string(text)) {
+		switch {
+		case t.Type == token.CommentType:
+		case ended, begun && t.Type == token.DocumentHeaderType:
+			return t
+		case t.Type == token.DocumentEndType:
+			ended = true
+		default:
+			begun = true
+		}
+	}
+	return nil
+}
+
 func decodeNode(node ast.Node, into reflect.Value, key string) []error {
-	if into.Kind() != reflect.Struct {
+	switch into.Kind() {
+	case reflect.Struct, reflect.Map:
+		return decodeKeys(node, into, key)
+	case reflect.String:
+		switch node.(type) {
+		case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
+			into.SetString(node.GetToken().Value) // as it is written: 012 is no number to us
+			return nil
+		}
+		fallthrough
+	default:
 		if err := yaml.NodeToValue(node, into.Addr().Interface()); err != nil {
 			return []error{at(node, key, fmt.Sprintf("wants %s", inWords(into.Type())))}
 		}
 		return nil
 	}
+}
+
+// decodeKeys reads a mapping into a struct, or into a map whose keys are free.
+func decodeKeys(node ast.Node, into reflect.Value, key string) []error {
 	var entries []*ast.MappingValueNode
 	switch n := node.(type) {
 	case *ast.MappingNode:
@@ -69,6 +103,15 @@ func decodeNode(node ast.Node, into reflect.Value, key string) []error {
 		whole := name
 		if key != "" {
 			whole = key + "." + name
+		}
+		if into.Kind() == reflect.Map {
+			value := reflect.New(into.Type().Elem()).Elem()
+			faults = append(faults, decodeNode(entry.Value, value, whole)...)
+			if into.IsNil() {
+				into.Set(reflect.MakeMap(into.Type()))
+			}
+			into.SetMapIndex(reflect.ValueOf(name), value)
+			continue
 		}
 		field, ok := fieldOf(into, name)
 		if !ok {
