@@ -189,7 +189,7 @@ type replayCmd struct {
 	Time        string            `help:"Column of the time; default: t, ts, time, timestamp, DateTimeStamp, ..." placeholder:"COLUMN"`
 	Map         map[string]string `help:"Metric of a column, such as Temp=water_temperature; may be repeated. Default: as estuary stations call them." placeholder:"COLUMN=METRIC"`
 	Offset      time.Duration     `name:"utc-offset" help:"Of times that tell none, such as 7h."`
-	Shift       bool              `help:"Move all times so that the last is now."`
+	Shift       bool              `help:"Move all times so that the newest is now."`
 	Speed       float64           `default:"0" help:"Times as fast as it was; 0 is as fast as it is acknowledged."`
 }
 
@@ -220,6 +220,9 @@ func (c replayCmd) Run(ctx context.Context) error {
 		Broker: broker, TLS: secure, Login: logins[id], Time: c.Time, Map: c.Map, Zone: time.FixedZone("", int(c.Offset.Seconds())), Shift: c.Shift, Speed: c.Speed,
 		Bad: func(line int, why string) { fmt.Fprintf(os.Stderr, "%s:%d: %s\n", c.File, line, why) },
 	})
+	if err == nil && r.Refused > 0 {
+		err = fmt.Errorf("%d rows were set aside by the server, which tells why (Quarantine)", r.Refused)
+	}
 	return errors.Join(err, printJSON(r))
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -38,5 +39,47 @@ func TestReplay(t *testing.T) {
 	}
 	if _, points := c.raw("/api/v1/observations?device=replay&metric=water_temperature&from=0"); len(points) != rows/3 {
 		t.Errorf("%d temperatures", len(points))
+	}
+}
+
+// TestReplayTellsWhatIsSetAside: rows that the server sets aside are told by their lines.
+func TestReplayTellsWhatIsSetAside(t *testing.T) {
+	addrs, stop := startHere(t, t.TempDir(), false)
+	t.Cleanup(func() { stop() })
+	c := login(t, addrs.HTTP[0])
+	station := c.station("replay", 106.58, 10.28, nil)
+	replay := func(file string, shift bool) (field.ReplayResult, []int) {
+		t.Helper()
+		var lines []int
+		r, err := field.Replay(t.Context(), strings.NewReader(file), field.ReplayOptions{
+			Broker: addrs.MQTT[0], Login: field.Login{Username: station.Username, Password: station.Password}, Shift: shift,
+			Bad: func(line int, _ string) { lines = append(lines, line) },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r, lines
+	}
+	var file strings.Builder
+	file.WriteString("t,sal\n")
+	for i := range 500 {
+		at := 1_772_323_200 + i*900
+		if i == 7 || i == 450 {
+			at = 1_900_000_000 + i
+		}
+		fmt.Fprintf(&file, "%d,1\n", at)
+	}
+	if r, lines := replay(file.String(), false); r.Rows != 500 || r.Refused != 2 || r.Bad != 0 || !slices.Equal(lines, []int{9, 452}) {
+		t.Errorf("%+v, lines %v", r, lines)
+	}
+	if _, points := c.raw("/api/v1/observations?device=replay&metric=salinity&from=0"); len(points) != 498 {
+		t.Errorf("%d points", len(points))
+	}
+	// The newest first, as spreadsheets are sorted: the newest is now.
+	if r, lines := replay("t,depth\n1772323200,1\n1772319600,2\n1772316000,3\n", true); r.Refused != 0 || len(lines) != 0 {
+		t.Errorf("%+v, lines %v", r, lines)
+	}
+	if _, points := c.raw("/api/v1/observations?device=replay&metric=level"); len(points) != 3 || points[2][1] != 1 {
+		t.Errorf("%v", points)
 	}
 }

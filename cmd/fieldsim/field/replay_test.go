@@ -38,6 +38,18 @@ func TestReadSamples(t *testing.T) {
 			t.Errorf("%+v", row)
 		}
 	}
+	for want, o := range map[string]ReplayOptions{
+		`no column "Nope"`:             {Map: map[string]string{"sal": "salinity", "Nope": "ph"}},
+		`not the name of a metric`:     {Map: map[string]string{"sal": "Salinity"}},
+		`"sal" and "temp" are both ph`: {Map: map[string]string{"sal": "ph", "temp": "ph"}},
+	} {
+		if _, _, err := readSamples(strings.NewReader("t,sal,temp\n1,2,3\n"), o); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v: %v, want %s", o.Map, err, want)
+		}
+	}
+	if _, r, err := readSamples(strings.NewReader("t,sal\n1,1_0\n2,0x1p3\n3,1e1\n4,-.5\n"), ReplayOptions{}); err != nil || r.Bad != 2 || r.Observations != 2 {
+		t.Errorf("%+v, %v", r, err)
+	}
 	for _, none := range []string{"", "a,b\n1,2\n", "t,b\n1,2\n", "sal,temp\n1,2\n"} {
 		if _, _, err := readSamples(strings.NewReader(none), ReplayOptions{}); err == nil {
 			t.Errorf("%q is no station's file", none)
