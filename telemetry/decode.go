@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	"cuulong/devices"
@@ -235,7 +236,7 @@ func (r *reading) ts(s *scanner) (at int64, bad string, err error) {
 		if len(text) > 64 {
 			return 0, "ts is no time", nil
 		}
-		t, err := time.Parse(time.RFC3339, string(text))
+		t, err := ParseTime(string(text))
 		if err != nil {
 			return 0, fmt.Sprintf("ts %q is not RFC 3339", text), nil
 		}
@@ -250,6 +251,14 @@ func (r *reading) ts(s *scanner) (at int64, bad string, err error) {
 		_, err = s.skip()
 		return 0, "ts is neither number nor string", err
 	}
+}
+
+// ParseTime reads RFC 3339, which is stricter than time.Parse, but for the case of its letters.
+func ParseTime(s string) (time.Time, error) {
+	if len(s) < len("2026-03-01T07:00:00Z") || s[10]|0x20 != 't' || s[13] != ':' || strings.Contains(s, ",") {
+		return time.Time{}, errors.New("not RFC 3339")
+	}
+	return time.Parse(time.RFC3339, strings.ToUpper(s))
 }
 
 // values reads {"salinity": 3.2, ...}; start is where this object's observations begin.

@@ -18,6 +18,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"cuulong/geo"
+	"cuulong/telemetry"
 )
 
 const (
@@ -174,7 +175,7 @@ func parseTime(s string) (int64, error) {
 		return ms, nil
 	}
 	// A '+' of the offset that was not escaped arrives as a space.
-	t, err := time.Parse(time.RFC3339Nano, strings.Replace(s, " ", "+", 1))
+	t, err := telemetry.ParseTime(strings.Replace(s, " ", "+", 1))
 	if err != nil {
 		return 0, errors.New("want Unix milliseconds or RFC 3339")
 	}

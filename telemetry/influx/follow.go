@@ -114,11 +114,18 @@ func (o *others) add(list []telemetry.Observation) {
 	}
 }
 
+// has tells whether an observation of the log is theirs. One that is revised here
+// is theirs no more, also when it is revised back.
 func (o *others) has(ob *telemetry.Observation) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if len(o.last) == 0 {
 		return false
 	}
-	return o.last[stream{ob.Device, ob.Metric}] == sample[float64]{ob.At, ob.Value}
+	of := stream{ob.Device, ob.Metric}
+	last, ok := o.last[of]
+	if ok && last.at == ob.At && last.value != ob.Value {
+		delete(o.last, of)
+	}
+	return ok && last == sample[float64]{ob.At, ob.Value}
 }
