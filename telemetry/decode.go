@@ -290,11 +290,18 @@ func (r *reading) values(s *scanner, start int) error {
 				return err
 			}
 			r.setAside(BadValue, noNumber(name), 1)
-		case kindString, kindTrue, kindFalse:
-			if _, err := s.skip(); err != nil {
+		case kindString:
+			v, err := s.str()
+			if err != nil {
 				return err
 			}
-			r.word(name)
+			r.word(name, string(v))
+		case kindTrue, kindFalse:
+			v, err := s.skip()
+			if err != nil {
+				return err
+			}
+			r.word(name, v[0] == 't')
 		default:
 			if _, err := s.skip(); err != nil {
 				return err
@@ -306,9 +313,9 @@ func (r *reading) values(s *scanner, start int) error {
 func noNumber[T string | []byte](name T) string { return fmt.Sprintf("%.64q is no number", name) }
 
 // word notes a string or boolean; a message has no more of them than of values.
-func (r *reading) word(name []byte) {
-	if goodMetric(name) && len(r.out.Words) < MaxObservations {
-		r.out.Words = append(r.out.Words, Word{Device: r.id, Metric: intern(name), Source: r.source, Payload: r.payload, Seen: r.now})
+func (r *reading) word(name []byte, value any) {
+	if len(r.out.Words)-r.words < MaxObservations {
+		r.out.Words = append(r.out.Words, Word{Device: r.id, Name: string(name), Value: value, Source: r.source, Payload: r.payload, Seen: r.now})
 	}
 }
 

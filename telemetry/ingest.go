@@ -27,12 +27,17 @@ type Options struct {
 	// Latest is kept by Ingest and read by everyone.
 	Latest *Latest
 
-	Logger        *slog.Logger
-	Metrics       prometheus.Registerer
-	Now           func() time.Time
-	Limits        LimitsOf // QARTOD tests of datastreams; nil: the catalogue's gross range alone
-	Clocks        *Clocks  // estimates devices' clocks; nil: nobody does
-	MaxBatchBytes int      // bound of the open batch, 4 MiB by default; Submit blocks beyond it
+	Logger  *slog.Logger
+	Metrics prometheus.Registerer
+	Now     func() time.Time
+	Limits  LimitsOf // QARTOD tests of datastreams; nil: the catalogue's gross range alone
+	Clocks  *Clocks  // estimates devices' clocks; nil: nobody does
+
+	// Attributes makes durable what a device said of itself among its values; nil:
+	// that is passed over. why is what makes it none; err ends the message.
+	Attributes func(id devices.ID, said map[string]any) (why string, err error)
+
+	MaxBatchBytes int // bound of the open batch, 4 MiB by default; Submit blocks beyond it
 
 	// OnStored gets each record that the log took, in order, after fsync and
 	// before the done funcs: late values included, duplicates not, and none where
@@ -147,7 +152,11 @@ func NewIngest(o Options) *Ingest {
 // failure done is called by Submit itself, with the error. Submit keeps b's
 // payloads and names but not its slices, which it may change.
 func (in *Ingest) Submit(b Batch, done func(error)) {
-	good := in.check(&b)
+	good, err := in.check(&b)
+	if err != nil {
+		done(err)
+		return
+	}
 	size := messageBytes + len(good)*obsBytes + len(b.Payload)
 	for i := range b.SetAside {
 		size += asideBytes + len(b.SetAside[i].Payload) + len(b.SetAside[i].Detail)
@@ -177,7 +186,7 @@ func (in *Ingest) Submit(b Batch, done func(error)) {
 }
 
 // check judges each observation and moves what cannot be kept to b.SetAside.
-func (in *Ingest) check(b *Batch) []Observation {
+func (in *Ingest) check(b *Batch) ([]Observation, error) {
 	var now int64
 	good := b.Observations[:0]
 	for i := range b.Observations {
@@ -203,9 +212,9 @@ func (in *Ingest) check(b *Batch) []Observation {
 		in.o.Clocks.judge(good)
 	}
 	if len(b.Words) > 0 {
-		in.checkWords(b, good)
+		return good, in.checkWords(b, good)
 	}
-	return good
+	return good, nil
 }
 
 // setAside adds an entry; one stands for all that a source brought of a reason.
@@ -229,8 +238,9 @@ func refused(o *Observation, source string, payload []byte, reason, detail strin
 }
 
 // checkWords sets aside strings and booleans under the name of a metric: of the
-// catalogue, or of one that the device sends or has sent numbers for.
-func (in *Ingest) checkWords(b *Batch, good []Observation) {
+// catalogue, or of one that the device sends or has sent numbers for. Others are
+// attributes; of two of one name the last counts.
+func (in *Ingest) checkWords(b *Batch, good []Observation) error {
 	type datastream struct {
 		device devices.ID
 		metric string
@@ -239,16 +249,46 @@ func (in *Ingest) checkWords(b *Batch, good []Observation) {
 	for i := range good {
 		numbers[datastream{good[i].Device, good[i].Metric}] = true
 	}
+	isMetric := func(w *Word) bool {
+		if _, known := Lookup(w.Name); known || numbers[datastream{w.Device, w.Name}] {
+			return true
+		}
+		_, known := in.o.Latest.Get(w.Device, w.Name)
+		return known
+	}
+	said := map[devices.ID]map[string]any{}
+	refuse := func(w *Word, reason, detail string) {
+		b.setAside(SetAside{Source: w.Source, Reason: reason, Detail: detail, Payload: w.Payload, Seen: w.Seen, Count: 1})
+	}
 	for i := range b.Words {
 		w := &b.Words[i]
-		_, known := Lookup(w.Metric)
-		if !known && !numbers[datastream{w.Device, w.Metric}] {
-			if _, known = in.o.Latest.Get(w.Device, w.Metric); !known {
-				continue
-			}
+		if isMetric(w) {
+			refuse(w, BadValue, noNumber(w.Name))
+			continue
 		}
-		b.setAside(SetAside{Source: w.Source, Reason: BadValue, Detail: noNumber(w.Metric), Payload: w.Payload, Seen: w.Seen, Count: 1})
+		if said[w.Device] == nil {
+			said[w.Device] = map[string]any{}
+		}
+		said[w.Device][w.Name] = w.Value
 	}
+	if in.o.Attributes == nil {
+		return nil
+	}
+	for i := range b.Words {
+		w := &b.Words[i]
+		if said[w.Device] == nil {
+			continue
+		}
+		why, err := in.o.Attributes(w.Device, said[w.Device])
+		if err != nil {
+			return err
+		}
+		if why != "" {
+			refuse(w, BadAttributes, why)
+		}
+		delete(said, w.Device)
+	}
+	return nil
 }
 
 // Write is Submit, waiting for done. When ctx ends first the batch may still be kept.

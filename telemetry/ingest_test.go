@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"testing"
@@ -31,6 +33,8 @@ type rig struct {
 	latest  *Latest
 	metrics *prometheus.Registry
 
+	attributes func(devices.ID, map[string]any) (string, error)
+
 	mu     sync.Mutex
 	stored []Observation // what OnStored was told
 }
@@ -52,6 +56,12 @@ func at(t testing.TB, dir string, wrap func(Log) Log) *rig {
 	r.Ingest = NewIngest(Options{
 		Log: log, Store: db, Latest: r.latest, Logger: quiet(), Metrics: r.metrics,
 		Now: func() time.Time { return time.UnixMilli(now) },
+		Attributes: func(id devices.ID, said map[string]any) (string, error) {
+			if r.attributes == nil {
+				return "", nil
+			}
+			return r.attributes(id, said)
+		},
 		OnStored: func(rec *Record) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
@@ -244,12 +254,24 @@ func TestBurstWithoutTimeEnds(t *testing.T) {
 
 // TestWordsOfMetrics: a string under the name of a metric is set aside: also when only this message sends numbers under it.
 func TestWordsOfMetrics(t *testing.T) {
+	said := map[string]any{}
 	r := at(t, t.TempDir(), nil)
+	r.attributes = func(id devices.ID, more map[string]any) (string, error) {
+		if more["refused"] != nil {
+			return "too many", nil
+		}
+		maps.Copy(said, more)
+		return "", nil
+	}
 	for _, c := range []struct{ payload, want string }{
 		{`{"values":{"salinity":"3.2"}}`, "bad_value×1"},
 		{`{"values":{"fw":"1.2"}}`, ""},
 		{`[{"values":{"turbine":1}},{"values":{"turbine":"fast"}},{"values":{"turbine":true}}]`, "bad_value×2"},
 		{`{"values":{"turbine":"slow","fw":"1.3"}}`, "bad_value×1"},
+		{`[{"n":"label","vs":"pump"},{"n":"open","vb":true},{"n":"tag","vd":"aGkgCg"},{"n":"salinity","vs":"salt"}]`, "bad_value×1"},
+		{"\x83\xa2\x00\x62fw\x03\x631.4\xa2\x00\x64seal\x04\xf5\xa2\x00\x63raw\x08\x42hi", ""},
+		{`{"values":{"Mã hiệu":"A1","door":false,"door":true}}`, ""},
+		{`{"values":{"refused":"x"}}`, "bad_value×1"},
 	} {
 		b := DecodeTelemetry("dev", "test", []byte(c.payload), now)
 		before := r.counts(t)["quarantined"]
@@ -261,6 +283,17 @@ func TestWordsOfMetrics(t *testing.T) {
 		if got != c.want {
 			t.Errorf("%s: %v, %q, want %q", c.payload, err, got, c.want)
 		}
+	}
+	want := map[string]any{"fw": "1.4", "label": "pump", "open": true, "tag": "aGkgCg", "seal": true, "raw": "aGk", "Mã hiệu": "A1", "door": true}
+	if !maps.Equal(said, want) {
+		t.Errorf("attributes %v\nwant %v", said, want)
+	}
+	r.attributes = func(devices.ID, map[string]any) (string, error) { return "", io.ErrClosedPipe }
+	if err := r.Write(t.Context(), DecodeTelemetry("dev", "test", []byte(`{"values":{"fw":"1.5","ph":7}}`), now)); err != io.ErrClosedPipe {
+		t.Errorf("attributes that could not be recorded: %v", err)
+	}
+	if got := r.points(t, "dev", "ph"); len(got) != 0 {
+		t.Errorf("and the values beside are stored, though the message comes again: %v", got)
 	}
 }
 

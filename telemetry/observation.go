@@ -86,6 +86,8 @@ const (
 	TooManyNames = "too_many_names" // a device with more datastreams than MaxMetrics
 	NotChild     = "not_child"      // a gateway spoke for a device that is not its own
 	Ambiguous    = "ambiguous"      // two names of one SenML pack are the same metric
+
+	BadAttributes = "bad_attributes" // no attributes, or more than a device may have
 )
 
 // Bounds on what is taken in.
@@ -111,11 +113,12 @@ type Batch struct {
 	elements []int // where those of an array's elements that tell no time begin
 }
 
-// Word is a string or boolean among the values: an attribute, and passed over,
+// Word is a string or boolean among the values: an attribute of the device,
 // unless what it names is a metric. Ingest knows that.
 type Word struct {
 	Device  devices.ID
-	Metric  string
+	Name    string
+	Value   any // string or bool
 	Source  string
 	Payload []byte
 	Seen    int64

@@ -80,6 +80,9 @@ func (l label) numeric() bool {
 	return false
 }
 
+// attribute tells those whose are neither: a string, a boolean, or data in base64.
+func (l label) attribute() bool { return l == labelVS || l == labelVB || l == labelVD }
+
 func (l label) textual() bool { return l == labelBN || l == labelBU || l == labelN || l == labelU }
 
 // baseField tells the labels that carry over to later records: a fault in one spoils the pack.
@@ -106,7 +109,7 @@ type pack struct {
 	records    int
 	n, u       []byte // of the record being read, as all below
 	v, s, t    optional
-	attribute  bool // it has vs, vb or vd
+	word       any // vs, vb or vd
 	bad        string
 }
 
@@ -115,7 +118,7 @@ func (p *pack) begin() error {
 	if p.records++; p.records > MaxObservations {
 		return errTooMany
 	}
-	p.n, p.u, p.bad, p.attribute = nil, nil, "", false
+	p.n, p.u, p.bad, p.word = nil, nil, "", nil
 	p.v, p.s, p.t = optional{}, optional{}, optional{}
 	return nil
 }
@@ -183,19 +186,22 @@ func (p *pack) end() error {
 		return nil
 	}
 	v, s := p.v, p.s
-	if !p.attribute && (v.has || !s.has) { // RFC 8428 §4.3: of bv and v the absent one is zero
+	if p.word == nil && (v.has || !s.has) { // RFC 8428 §4.3: of bv and v the absent one is zero
 		v = v.plus(p.bv)
 	}
-	if s.has || !p.attribute && !v.has {
+	if s.has || p.word == nil && !v.has {
 		s = s.plus(p.bs)
 	}
-	if !v.has && !s.has && !p.attribute {
+	if !v.has && !s.has && p.word == nil {
 		return nil // base fields alone
 	}
 	p.resolved = append(append(p.resolved[:0], p.bn...), p.n...)
-	if p.attribute && !v.has && !s.has {
-		metric, _ := senmlMetric(p.resolved, nil)
-		p.r.word([]byte(metric))
+	if p.word != nil && !v.has && !s.has {
+		if name, _ := senmlMetric(p.resolved, nil); name != "" {
+			p.r.word([]byte(name), p.word)
+		} else {
+			p.r.setAside(BadMetric, fmt.Sprintf("name %.64q", p.resolved), 1)
+		}
 		return nil
 	}
 	if !goodSenMLName(p.resolved) {

@@ -2,10 +2,12 @@ package telemetry
 
 import (
 	"bytes"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 
 	"github.com/fxamacker/cbor/v2"
 )
@@ -68,6 +70,7 @@ func (l *cborLabel) UnmarshalCBOR(b []byte) error {
 const (
 	cborUint  = 0
 	cborInt   = 1
+	cborBytes = 2
 	cborText  = 3
 	cborArray = 4
 	cborMap   = 5
@@ -180,8 +183,21 @@ func (p *pack) fieldCBOR(l label, raw cbor.RawMessage) error {
 			return p.wrong(l)
 		}
 		p.text(l, []byte(s))
-	case l == labelVS || l == labelVB || l == labelVD:
-		p.attribute = true
+	case l.attribute():
+		var v any
+		if kind != cborText && kind != cborBytes && len(raw) > 1 || cborMode.Unmarshal(raw, &v) != nil {
+			return p.wrong(l)
+		}
+		switch v := v.(type) {
+		case string:
+			p.word = strings.ToValidUTF8(v, "\ufffd")
+		case bool:
+			p.word = v
+		case []byte:
+			p.word = base64.RawURLEncoding.EncodeToString(v) // as it is in JSON (RFC 8428 §5)
+		default:
+			return p.wrong(l)
+		}
 	}
 	return nil
 }

@@ -101,15 +101,19 @@ func (p *pack) fieldJSON(l label, s *scanner) error {
 		}
 		p.text(l, v)
 		return nil
-	}
-	if _, err := s.skip(); err != nil {
+	case l.attribute() && k == kindString:
+		v, err := s.str()
+		p.word = string(v)
 		return err
 	}
+	raw, err := s.skip()
 	switch {
-	case l.numeric() || l.textual():
+	case err != nil:
+		return err
+	case l.attribute() && (k == kindTrue || k == kindFalse):
+		p.word = raw[0] == 't'
+	case l.numeric() || l.textual() || l.attribute():
 		return p.wrong(l)
-	case l == labelVS || l == labelVB || l == labelVD:
-		p.attribute = true
 	}
 	return nil
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"cuulong/devices"
 )
 
 // What a device tells an outside broker is stored, shown and acknowledged as
@@ -40,10 +42,15 @@ func TestOutsideBrokerFeedsTheWall(t *testing.T) {
 		return err == nil && strings.Contains(string(text), `"1.2"`)
 	})
 	// The listeners of our own go on beside it.
-	if out, err := publish(addrs.MQTT[0], "5", own, "devices/tram-2/telemetry", `{"values":{"salinity":1}}`); err != nil {
+	if out, err := publish(addrs.MQTT[0], "5", own, "devices/tram-2/telemetry", `{"values":{"salinity":1,"firmware":"2.0","door":true}}`); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	eventually(t, "stored", func() bool { v, ok := c.latest("tram-2", "salinity"); return ok && v == 1 })
+	var second devices.Device
+	c.must(http.MethodGet, "/api/v1/devices/tram-2", nil, http.StatusOK, &second)
+	if second.Attributes["firmware"] != "2.0" || second.Attributes["door"] != true {
+		t.Errorf("what it said of itself among its values: %v", second.Attributes)
+	}
 
 	// What cannot be kept is set aside, and acknowledged.
 	before := counter(t, c, "ioc_observations_total", "quarantined")

@@ -70,22 +70,49 @@ func limitsOf(registry *devices.Registry) telemetry.LimitsOf {
 
 // attributes are recorded before the acknowledgement; what cannot be read is set aside.
 func (in *intake) attributes(m mqtt.Message, source string, now time.Time) (telemetry.Batch, error) {
+	var why string
 	attrs, err := telemetry.DecodeAttributes(m.Payload)
-	if err == nil {
-		err = in.registry.SetAttributes(context.Background(), m.Device, attrs)
-		var invalid *devices.FieldError
-		switch {
-		case err == nil:
-			return telemetry.Batch{}, nil
-		case errors.Is(err, devices.ErrNotFound), errors.As(err, &invalid):
-		default:
-			in.log.Error("attributes not recorded", "device", m.Device, "err", err)
-			return telemetry.Batch{}, err
-		}
+	if err != nil {
+		why = err.Error()
+	} else if why, err = setAttributes(in.registry, in.log, m.Device, attrs); err != nil || why == "" {
+		return telemetry.Batch{}, err
 	}
 	return telemetry.Batch{SetAside: []telemetry.SetAside{{
-		Source: source, Reason: "bad_attributes", Detail: err.Error(), Payload: m.Payload, Seen: now.UnixMilli(),
+		Source: source, Reason: telemetry.BadAttributes, Detail: why, Payload: m.Payload, Seen: now.UnixMilli(),
 	}}}, nil
+}
+
+// setAttributes records what a device says of itself. why tells that it cannot
+// be kept; err, that it could not be this time.
+func setAttributes(registry *devices.Registry, log *slog.Logger, id devices.ID, said map[string]any) (why string, err error) {
+	if d, ok := registry.Get(id); ok && repeats(d.Attributes, said) {
+		return "", nil // as most do, with each message
+	}
+	err = registry.SetAttributes(context.Background(), id, said)
+	var invalid *devices.FieldError
+	switch {
+	case err == nil:
+		return "", nil
+	case errors.Is(err, devices.ErrNotFound), errors.As(err, &invalid):
+		return err.Error(), nil
+	}
+	log.Error("attributes not recorded", "device", id, "err", err)
+	return "", err
+}
+
+// repeats tells that strings and booleans are as they are known.
+func repeats(known, said map[string]any) bool {
+	for name, v := range said {
+		switch v.(type) {
+		case string, bool:
+		default:
+			return false
+		}
+		if known[name] != v {
+			return false
+		}
+	}
+	return true
 }
 
 // heard notes whose values came, also those that a gateway carried; the edge

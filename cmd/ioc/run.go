@@ -205,6 +205,9 @@ func run(ctx context.Context, cfg Config, o runOptions) error {
 	var edge *mqtt.Broker
 	ingest := telemetry.NewIngest(telemetry.Options{
 		Limits: limitsOf(registry), Clocks: clocks,
+		Attributes: func(id devices.ID, said map[string]any) (why string, err error) {
+			return setAttributes(registry, log, id, said)
+		},
 		Log: series, Store: series, Latest: latest, Logger: log, Metrics: metrics,
 		OnStored: func(r *telemetry.Record) {
 			heard(registry, r.Observations)
