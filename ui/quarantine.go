@@ -17,9 +17,10 @@ import (
 // Quarantine is the log as far as it holds what was set aside.
 type Quarantine interface {
 	// SetAsideBefore yields the entries of records before seq before, the newest
-	// first, until yield says false; i counts within a record. After about most
-	// bytes of log (0: no bound) it ends with the before to go on with, or 0.
-	SetAsideBefore(ctx context.Context, before uint64, most int64, yield func(seq uint64, i int, a telemetry.SetAside) bool) (rest uint64, err error)
+	// first, until yield says false; i counts within a record. It passes over what
+	// was written before since. After about most bytes of log (0: no bound) it ends
+	// with the before to go on with, or 0.
+	SetAsideBefore(ctx context.Context, before uint64, since time.Time, most int64, yield func(seq uint64, i int, a telemetry.SetAside) bool) (rest uint64, err error)
 }
 
 type quarantineQuery struct {
@@ -67,7 +68,11 @@ func (s *Server) eachQuarantined(ctx context.Context, in *quarantineQuery, after
 	if after == "" {
 		before = seq
 	}
-	next, err := s.o.Quarantine.SetAsideBefore(ctx, before, most, func(n uint64, i int, a telemetry.SetAside) bool {
+	var since time.Time
+	if in.From.Set {
+		since = time.UnixMilli(in.From.MS - quarantineDisorder)
+	}
+	next, err := s.o.Quarantine.SetAsideBefore(ctx, before, since, most, func(n uint64, i int, a telemetry.SetAside) bool {
 		if in.From.Set && a.Seen < in.From.MS-quarantineDisorder {
 			return false
 		}

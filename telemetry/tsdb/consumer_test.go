@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -197,7 +198,7 @@ func TestSetAsideBefore(t *testing.T) {
 	for before := uint64(1 << 60); len(want) > 0; {
 		page := want[:min(7, len(want))]
 		var got []int
-		_, err := db.SetAsideBefore(t.Context(), before, 0, func(seq uint64, i int, a telemetry.SetAside) bool {
+		_, err := db.SetAsideBefore(t.Context(), before, time.Time{}, 0, func(seq uint64, i int, a telemetry.SetAside) bool {
 			if i != 0 || a.Detail != fmt.Sprint(seq) || len(a.Payload) != int(seq)+2 {
 				t.Errorf("record %d, %d: %+v", seq, i, a)
 			}
@@ -212,7 +213,7 @@ func TestSetAsideBefore(t *testing.T) {
 	// A bound of bytes ends behind a whole segment, and its rest goes on there.
 	got, steps := 0, 0
 	for before := uint64(1 << 60); before > 0; steps++ {
-		rest, err := db.SetAsideBefore(t.Context(), before, 1, func(seq uint64, _ int, _ telemetry.SetAside) bool {
+		rest, err := db.SetAsideBefore(t.Context(), before, time.Time{}, 1, func(seq uint64, _ int, _ telemetry.SetAside) bool {
 			if want := 101 - 2*got; seq != uint64(want) || seq >= before {
 				t.Errorf("record %d before %d, want %d", seq, before, want)
 			}
@@ -226,6 +227,19 @@ func TestSetAsideBefore(t *testing.T) {
 	}
 	if got != 51 || steps < 3 {
 		t.Errorf("%d entries in %d steps", got, steps)
+	}
+	// Segments last written before since are not read.
+	since := time.Now()
+	for _, s := range db.segs.sealed[:len(db.segs.sealed)-1] {
+		if err := os.Chtimes(s.path, time.Time{}, since.Add(-time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first := db.segs.sealed[len(db.segs.sealed)-1].first
+	oldest := uint64(0)
+	rest, err := db.SetAsideBefore(t.Context(), 1<<60, since.Add(-time.Minute), 0, func(seq uint64, _ int, _ telemetry.SetAside) bool { oldest = seq; return true })
+	if err != nil || rest != 0 || oldest < first || oldest > first+1 {
+		t.Errorf("the oldest is of record %d, want %d; rest %d, %v", oldest, first, rest, err)
 	}
 }
 
@@ -243,7 +257,7 @@ func TestSetAsideBeforeCost(t *testing.T) {
 	var before, after runtime.MemStats
 	got := 0
 	runtime.ReadMemStats(&before)
-	_, err := db.SetAsideBefore(t.Context(), 1<<60, 0, func(uint64, int, telemetry.SetAside) bool { got++; return true })
+	_, err := db.SetAsideBefore(t.Context(), 1<<60, time.Time{}, 0, func(uint64, int, telemetry.SetAside) bool { got++; return true })
 	runtime.ReadMemStats(&after)
 	if err != nil || got != n {
 		t.Fatalf("%d entries, %v", got, err)
@@ -254,7 +268,7 @@ func TestSetAsideBeforeCost(t *testing.T) {
 	}
 	ctx, leave := context.WithCancel(t.Context())
 	got = 0
-	_, err = db.SetAsideBefore(ctx, 1<<60, 0, func(uint64, int, telemetry.SetAside) bool { got++; leave(); return true })
+	_, err = db.SetAsideBefore(ctx, 1<<60, time.Time{}, 0, func(uint64, int, telemetry.SetAside) bool { got++; leave(); return true })
 	if got != 1 || !errors.Is(err, context.Canceled) {
 		t.Errorf("%d entries after the reader has gone, %v", got, err)
 	}

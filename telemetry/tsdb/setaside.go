@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"time"
 
 	"cuulong/telemetry"
 )
@@ -25,9 +26,10 @@ func (db *DB) SetAside(ctx context.Context, from uint64, yield func(seq uint64, 
 
 // SetAsideBefore yields what was set aside in records before seq before, as far
 // as the log still holds it, the newest first, until yield says false. i counts
-// within a record. It reads whole segments, and after most bytes of them (0: no
-// bound) ends with the before to go on with; that is 0 where nothing is left.
-func (db *DB) SetAsideBefore(ctx context.Context, before uint64, most int64, yield func(seq uint64, i int, a telemetry.SetAside) bool) (rest uint64, err error) {
+// within a record. It reads whole segments, none that was last written before
+// since, and after most bytes of them (0: no bound) ends with the before to go on
+// with; that is 0 where nothing is left.
+func (db *DB) SetAsideBefore(ctx context.Context, before uint64, since time.Time, most int64, yield func(seq uint64, i int, a telemetry.SetAside) bool) (rest uint64, err error) {
 	db.appendMu.Lock()
 	list := append(append([]segment(nil), db.segs.sealed...), db.segs.cur)
 	db.appendMu.Unlock()
@@ -35,6 +37,9 @@ func (db *DB) SetAsideBefore(ctx context.Context, before uint64, most int64, yie
 	for k := len(list) - 1; k >= 0; k-- {
 		if list[k].first >= before {
 			continue
+		}
+		if list[k].before(since) {
+			return 0, nil
 		}
 		more, err := setAsideIn(ctx, list[k], before, yield)
 		if errors.Is(err, fs.ErrNotExist) {

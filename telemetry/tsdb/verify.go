@@ -37,6 +37,9 @@ type Stats struct {
 func Verify(dir string, report func(Fault)) (Stats, error) {
 	v := verifier{report: report}
 	last, err := v.log(filepath.Join(dir, "log"))
+	if err == nil {
+		err = v.places(filepath.Join(dir, "log"))
+	}
 	if err != nil {
 		return v.Stats, err
 	}
@@ -93,6 +96,21 @@ func (v *verifier) log(dir string) (last uint64, err error) {
 		}
 	}
 	return last, nil
+}
+
+// places reads those of consumers.
+func (v *verifier) places(dir string) error {
+	paths, err := filepath.Glob(filepath.Join(dir, "*"+placeExt))
+	for _, path := range paths {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if _, ok := parsePlace(b); !ok {
+			v.fault(path, "no place of a consumer, which will begin at the oldest record")
+		}
+	}
+	return err
 }
 
 func (v *verifier) record(path string, f frame, last uint64, rec *telemetry.Record) {

@@ -71,7 +71,7 @@ func TestVerify(t *testing.T) {
 	sound := t.TempDir()
 	db := openAt(t, sound, Options{SegmentBytes: 60_000})
 	someDays(t, db)
-	if err := db.Close(); err != nil {
+	if err := errors.Join(db.SetPlace("influx", 5), db.Close()); err != nil {
 		t.Fatal(err)
 	}
 	stats, faults := faultsOf(t, sound)
@@ -135,6 +135,16 @@ func TestVerify(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a place", func(t *testing.T) {
+		dir := copyOf(t, sound)
+		path := filepath.Join(dir, "log", "influx"+placeExt)
+		b := read(t, path)
+		b[3] ^= 4
+		write(t, path, b)
+		if _, faults := faultsOf(t, dir); len(faults) != 1 || !strings.Contains(faults[0], path) {
+			t.Errorf("found %q", faults)
+		}
+	})
 	t.Run("bits of the log", func(t *testing.T) {
 		dir := copyOf(t, sound)
 		list, err := segments(filepath.Join(dir, "log"))
