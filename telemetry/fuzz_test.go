@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"math"
 	"testing"
+	"unicode/utf8"
 
 	"cuulong/devices"
 	. "cuulong/telemetry"
@@ -57,6 +58,7 @@ func FuzzTelemetry(f *testing.F) {
 		`{"ts":1772323199000,"values":{"salinity":3.2}}`,
 		`[{"ts":"2026-02-28T23:59:59Z","values":{"ph":7,"fw":"1.2","x":null}},{"values":{"do":1e999}}]`,
 		`{"values":{"ph":NaN,"p\u0068":-Infinity}}`,
+		"\"\x88\"",
 	} {
 		f.Add([]byte(s))
 	}
@@ -66,9 +68,9 @@ func FuzzTelemetry(f *testing.F) {
 		if len(payload) == 0 || payload[0] >= 0x80 || len(payload) > MaxPayload || nesting(payload) > 16 {
 			return
 		}
-		// encoding/json is the judge of what JSON is, but for numbers that are none.
+		// encoding/json is the judge of what JSON is, but for numbers that are none and bytes that are no UTF-8.
 		refused := len(b.SetAside) == 1 && b.SetAside[0].Reason == BadJSON
-		switch valid := json.Valid(payload); {
+		switch valid := json.Valid(payload) && utf8.Valid(payload); {
 		case valid && refused:
 			t.Errorf("%q is JSON and was refused: %s", payload, b.SetAside[0].Detail)
 		case !valid && len(b.SetAside) == 0 && !bytes.Contains(payload, []byte("NaN")) && !bytes.Contains(payload, []byte("Infinity")):
