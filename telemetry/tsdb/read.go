@@ -22,7 +22,7 @@ type reading struct {
 	chunks   *pebble.Iterator // at the next chunk, where valid
 	valid    bool
 	day      []sample // reused
-	rest     parts    // of a dense day
+	rest     denseDay
 }
 
 // read begins a reading. The head is copied first: what is written as a chunk
@@ -84,7 +84,7 @@ func (r *reading) inHead(day int32) bool { return len(r.head) > 0 && dayOf(r.hea
 // they are the caller's until the next call.
 func (r *reading) samples(day int32) ([]sample, error) {
 	if len(r.rest.begins) > 0 {
-		return r.part()
+		return r.nextPart()
 	}
 	list, pieces, count := r.day[:0], r.rest.pieces[:0], 0
 	for ; r.valid && keyDay(r.chunks.Key()) == day; r.valid = r.chunks.Next() {
@@ -114,7 +114,7 @@ func (r *reading) samples(day int32) ([]sample, error) {
 		if err := r.divide(day, head); err != nil || len(r.rest.begins) == 0 {
 			return nil, err
 		}
-		return r.part()
+		return r.nextPart()
 	}
 	r.day = merged(append(list, head...))
 	return between(r.day, r.from, r.to), nil

@@ -28,8 +28,8 @@ type piece struct {
 
 func (p *piece) within(from, to int64) bool { return p.first < to && p.last >= from }
 
-// parts is what is left to read of a day, in rising time.
-type parts struct {
+// denseDay is what is left to read of a day, in rising time.
+type denseDay struct {
 	day    int32
 	pieces []piece
 	head   []sample // what the head holds of the day
@@ -82,8 +82,8 @@ func (r *reading) divide(day int32, head []sample) (err error) {
 	return err
 }
 
-// part reads the next part of the day that was divided.
-func (r *reading) part() ([]sample, error) {
+// nextPart reads the next part of the day that was divided.
+func (r *reading) nextPart() ([]sample, error) {
 	p := &r.rest
 	midnight := midnightOf(p.day)
 	from, to := p.begins[0], midnight+dayMillis
