@@ -211,10 +211,7 @@ func (in *Ingest) check(b *Batch) ([]Observation, error) {
 	if in.o.Clocks != nil {
 		in.o.Clocks.judge(good)
 	}
-	if len(b.Words) > 0 {
-		return good, in.checkWords(b, good)
-	}
-	return good, nil
+	return good, in.takeWords(b, good)
 }
 
 // setAside adds an entry; one stands for all that a source brought of a reason.
@@ -235,60 +232,6 @@ func refused(o *Observation, source string, payload []byte, reason, detail strin
 		source = string(o.Device)
 	}
 	return SetAside{Source: source, Reason: reason, Detail: detail, Payload: payload, Seen: o.Seen, Count: 1}
-}
-
-// checkWords sets aside strings and booleans under the name of a metric: of the
-// catalogue, or of one that the device sends or has sent numbers for. Others are
-// attributes; of two of one name the last counts.
-func (in *Ingest) checkWords(b *Batch, good []Observation) error {
-	type datastream struct {
-		device devices.ID
-		metric string
-	}
-	numbers := make(map[datastream]bool, len(good))
-	for i := range good {
-		numbers[datastream{good[i].Device, good[i].Metric}] = true
-	}
-	isMetric := func(w *Word) bool {
-		if _, known := Lookup(w.Name); known || numbers[datastream{w.Device, w.Name}] {
-			return true
-		}
-		_, known := in.o.Latest.Get(w.Device, w.Name)
-		return known
-	}
-	said := map[devices.ID]map[string]any{}
-	refuse := func(w *Word, reason, detail string) {
-		b.setAside(SetAside{Source: w.Source, Reason: reason, Detail: detail, Payload: w.Payload, Seen: w.Seen, Count: 1})
-	}
-	for i := range b.Words {
-		w := &b.Words[i]
-		if isMetric(w) {
-			refuse(w, BadValue, noNumber(w.Name))
-			continue
-		}
-		if said[w.Device] == nil {
-			said[w.Device] = map[string]any{}
-		}
-		said[w.Device][w.Name] = w.Value
-	}
-	if in.o.Attributes == nil {
-		return nil
-	}
-	for i := range b.Words {
-		w := &b.Words[i]
-		if said[w.Device] == nil {
-			continue
-		}
-		why, err := in.o.Attributes(w.Device, said[w.Device])
-		if err != nil {
-			return err
-		}
-		if why != "" {
-			refuse(w, BadAttributes, why)
-		}
-		delete(said, w.Device)
-	}
-	return nil
 }
 
 // Write is Submit, waiting for done. When ctx ends first the batch may still be kept.

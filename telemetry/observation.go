@@ -113,17 +113,6 @@ type Batch struct {
 	elements []int // where those of an array's elements that tell no time begin
 }
 
-// Word is a string or boolean among the values: an attribute of the device,
-// unless what it names is a metric. Ingest knows that.
-type Word struct {
-	Device  devices.ID
-	Name    string
-	Value   any // string or bool
-	Source  string
-	Payload []byte
-	Seen    int64
-}
-
 // GoodMetric tells whether a name is [a-z][a-z0-9_]{0,63}.
 func GoodMetric(s string) bool { return goodMetric([]byte(s)) }
 
