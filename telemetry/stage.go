@@ -25,6 +25,7 @@ type stage struct {
 
 	of    []uint32          // the number of each of the batch's observations, or unnumbered
 	late  []place           // of those that are not newer than what is stored
+	at    []int64           // of those of one datastream; scratch
 	found map[place]float64 // what the store holds there
 
 	// here finds what this batch holds itself. It is built when the first late
@@ -138,8 +139,8 @@ func (s *stage) setAside(b *batch, i int) {
 }
 
 // lookUp finds the batch's datastreams, and what the store holds where a value
-// comes late. It asks in the store's order: values late at random, over months,
-// would have it decode a day for each of them, and all others wait meanwhile.
+// comes late. It asks once for each datastream: values late at random, over months,
+// would have the store decode a day for each, and all others wait meanwhile.
 func (s *stage) lookUp(obs []Observation) error {
 	s.device, s.streams = "", nil
 	s.of, s.late = s.of[:0], s.late[:0]
@@ -161,18 +162,20 @@ func (s *stage) lookUp(obs []Observation) error {
 		s.found = map[place]float64{}
 	}
 	slices.SortFunc(s.late, func(a, b place) int { return cmp.Or(cmp.Compare(a.number, b.number), cmp.Compare(a.at, b.at)) })
-	for _, at := range slices.Compact(s.late) {
-		if h := &s.heads[at.number]; at.at == h.at {
-			s.found[at] = h.value
-			continue
+	s.late = slices.Compact(s.late)
+	for i := 0; i < len(s.late); {
+		n := s.late[i].number
+		s.at = s.at[:0]
+		for ; i < len(s.late) && s.late[i].number == n; i++ {
+			if h := &s.heads[n]; s.late[i].at == h.at {
+				s.found[s.late[i]] = h.value
+			} else {
+				s.at = append(s.at, s.late[i].at)
+			}
 		}
-		of := &s.latest.by[at.number]
-		p, ok, err := find(context.Background(), s.store, of.Device, of.Metric, at.at)
-		if err != nil {
+		of := &s.latest.by[n]
+		if err := find(context.Background(), s.store, of.Device, of.Metric, s.at, func(p Point) { s.found[place{n, p.At}] = p.Value }); err != nil {
 			return err
-		}
-		if ok {
-			s.found[at] = p.Value
 		}
 	}
 	return nil
@@ -270,7 +273,7 @@ func (s *stage) freeTime(kept []Observation, n uint32, o *Observation) (at int64
 	for at <= h.at {
 		_, ok := s.inBatch(kept, place{n, at})
 		if !ok {
-			if _, ok, err = find(context.Background(), s.store, o.Device, o.Metric, at); err != nil {
+			if err := find(context.Background(), s.store, o.Device, o.Metric, []int64{at}, func(Point) { ok = true }); err != nil {
 				return 0, err
 			}
 		}

@@ -38,23 +38,24 @@ type Store interface {
 	Newest(ctx context.Context, yield func(Observation) bool) error
 }
 
-// Finder is a Store that finds one point faster than Points does; Ingest asks
-// for each late value whether it has it already.
+// Finder is a Store that finds single points faster than Points does; Ingest asks
+// whether it has what comes late already.
 type Finder interface {
-	// Find returns the point of a series at exactly at (Unix ms); ok is false where there is none.
-	Find(ctx context.Context, id devices.ID, metric string, at int64) (p Point, ok bool, err error)
+	// Find yields the points of a series that are at exactly these times (Unix ms), which rise.
+	Find(ctx context.Context, id devices.ID, metric string, at []int64, yield func(Point)) error
 }
 
-// find asks a store for one point.
-func find(ctx context.Context, s Store, id devices.ID, metric string, at int64) (p Point, ok bool, err error) {
+// find asks a store for single points.
+func find(ctx context.Context, s Store, id devices.ID, metric string, at []int64, yield func(Point)) error {
 	if f, is := s.(Finder); is {
-		return f.Find(ctx, id, metric, at)
+		return f.Find(ctx, id, metric, at, yield)
 	}
-	err = s.Points(ctx, id, metric, at, at+1, func(q Point) bool {
-		p, ok = q, true
-		return false
-	})
-	return p, ok, err
+	for _, t := range at {
+		if err := s.Points(ctx, id, metric, t, t+1, func(p Point) bool { yield(p); return true }); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // ErrNoSpace is what a Log wraps when its disk has no room for a record. It is

@@ -142,15 +142,6 @@ func nextFlag(r *rows) (f sample[int64], more bool, err error) {
 	return f, err == nil, err
 }
 
-// Find returns the point of a series at exactly at (Unix ms).
-func (s *Store) Find(ctx context.Context, id devices.ID, metric string, at int64) (p telemetry.Point, ok bool, err error) {
-	err = s.Points(ctx, id, metric, at, at+1, func(q telemetry.Point) bool {
-		p, ok = q, true
-		return false
-	})
-	return p, ok, err
-}
-
 // Newest yields the newest observation of every datastream. The database reads
 // all it has for that: who wants what is new asks Since.
 func (s *Store) Newest(ctx context.Context, yield func(telemetry.Observation) bool) error {

@@ -54,7 +54,7 @@ const (
 	applyTries   = 5                // attempts of Apply; the Forwarder's are not counted
 )
 
-// Store is series in an InfluxDB: a telemetry.Store and Finder. A value
+// Store is series in an InfluxDB: a telemetry.Store. A value
 // is readable once its write was answered, in the order in which they were written.
 // Safe for concurrent use, but that Apply has one caller at a time.
 type Store struct {
@@ -168,7 +168,4 @@ func (s *Store) Apply(r *telemetry.Record) error {
 	return nil
 }
 
-var (
-	_ telemetry.Store  = (*Store)(nil)
-	_ telemetry.Finder = (*Store)(nil)
-)
+var _ telemetry.Store = (*Store)(nil)

@@ -355,16 +355,16 @@ func (db *DB) Points(ctx context.Context, id devices.ID, metric string, from, to
 	return db.series.points(ctx, n, from, to, yield)
 }
 
-// Find returns the point of a series at exactly at (Unix ms).
-func (db *DB) Find(ctx context.Context, id devices.ID, metric string, at int64) (p telemetry.Point, ok bool, err error) {
+// Find yields the points of a series that are at exactly these times (Unix ms), which rise.
+func (db *DB) Find(ctx context.Context, id devices.ID, metric string, at []int64, yield func(telemetry.Point)) error {
 	if err := db.caughtUp(ctx); err != nil {
-		return p, false, err
+		return err
 	}
 	n, ok := db.series.find(id, metric)
 	if !ok {
-		return p, false, nil
+		return nil
 	}
-	return db.series.at(ctx, n, at)
+	return db.series.at(ctx, n, at, func(v *sample) { yield(telemetry.Point{At: v.at, Value: v.value, Flag: v.flag}) })
 }
 
 // Newest yields the newest observation of every datastream.

@@ -172,14 +172,37 @@ func modelCheck(t *testing.T, db *DB, want model, rng *rand.Rand, now int64) {
 			t.Errorf("%v every %d from %d to %d\n got %v\nwant %v", of, every.Millis, from, to, got, want)
 		}
 		for at, o := range want[of] {
-			p, ok, err := db.Find(t.Context(), of.device, of.metric, at)
-			if err != nil || !ok || p.Value != o.Value || p.Flag != o.Flag {
-				t.Errorf("%v at %d: %v %v %v, want %v", of, at, p, ok, err, o)
+			var found []telemetry.Point
+			if err := db.Find(t.Context(), of.device, of.metric, []int64{at}, func(p telemetry.Point) { found = append(found, p) }); err != nil {
+				t.Error(err)
 			}
-			if _, ok, _ := db.Find(t.Context(), of.device, of.metric, at+1); ok != has1(want[of], at+1) {
-				t.Errorf("%v at %d: found %v", of, at+1, ok)
+			if len(found) != 1 || found[0] != (telemetry.Point{At: at, Value: o.Value, Flag: o.Flag}) {
+				t.Errorf("%v at %d: %v, want %v", of, at, found, o)
 			}
 			break
+		}
+		// Many at once, beside times that hold nothing.
+		asked := map[int64]bool{}
+		for at := range want[of] {
+			if rng.IntN(3) == 0 {
+				asked[at], asked[at+1], asked[at-dayMillis] = true, true, true
+			}
+		}
+		found := map[int64]float64{}
+		err := db.Find(t.Context(), of.device, of.metric, slices.Sorted(maps.Keys(asked)), func(p telemetry.Point) {
+			if _, twice := found[p.At]; twice {
+				t.Errorf("%v at %d: yielded twice", of, p.At)
+			}
+			found[p.At] = p.Value
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		for at := range asked {
+			v, ok := found[at]
+			if o, has := want[of][at]; ok != has || v != o.Value {
+				t.Errorf("%v at %d: found %v %v, want %v %v", of, at, v, ok, o.Value, has)
+			}
 		}
 	}
 	newest := map[name]telemetry.Observation{}
@@ -192,11 +215,6 @@ func modelCheck(t *testing.T, db *DB, want model, rng *rand.Rand, now int64) {
 			t.Errorf("newest of %v: %+v, want %+v", of, newest[of], m[last])
 		}
 	}
-}
-
-func has1(m map[int64]telemetry.Observation, at int64) bool {
-	_, ok := m[at]
-	return ok
 }
 
 // TestRollupsServe: windows of a compacted day come from its roll-ups, and a late

@@ -3,6 +3,7 @@ package tsdb
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -157,26 +158,40 @@ func (s *series) points(ctx context.Context, n uint32, from, to int64, yield fun
 	}
 }
 
-// at finds the point of a series at exactly a time.
-func (s *series) at(ctx context.Context, n uint32, at int64) (p telemetry.Point, ok bool, err error) {
-	v, ok := s.head.at(n, at)
-	if !ok {
-		v, ok, err = s.inChunks(ctx, n, at)
+// at yields the samples of a series that are at exactly these times, which rise.
+func (s *series) at(ctx context.Context, n uint32, at []int64, yield func(*sample)) error {
+	var left []int64 // to be looked for in chunks
+	for _, t := range at {
+		if v, ok := s.head.at(n, t); ok {
+			yield(&v)
+		} else {
+			left = append(left, t)
+		}
 	}
-	return telemetry.Point{At: v.at, Value: v.value, Flag: v.flag}, ok, err
+	for len(left) > 0 {
+		day := day{n, dayOf(left[0])}
+		of, _ := slices.BinarySearch(left, midnightOf(day.day)+dayMillis)
+		if err := s.inChunks(ctx, day, left[:of], yield); err != nil {
+			return err
+		}
+		left = left[of:]
+	}
+	return nil
 }
 
-// inChunks looks into the chunks that span a time, the youngest first.
-func (s *series) inChunks(ctx context.Context, n uint32, at int64) (v sample, ok bool, err error) {
-	day := day{n, dayOf(at)}
+// inChunks looks into a day's chunks, the youngest first, into each once. at is
+// changed: what is found is taken out.
+func (s *series) inChunks(ctx context.Context, day day, at []int64, yield func(*sample)) error {
 	for range 3 { // a chunk may be rewritten between the look at the spans and at itself
 		spans, err := s.decoded.spansOf(ctx, s, day)
 		if err != nil {
-			return v, false, err
+			return err
 		}
 		gone := false
-		for i := len(spans) - 1; i >= 0 && !gone; i-- {
-			if at < spans[i].first || at > spans[i].last {
+		for i := len(spans) - 1; i >= 0 && len(at) > 0 && !gone; i-- {
+			from, _ := slices.BinarySearch(at, spans[i].first)
+			to, _ := slices.BinarySearch(at, spans[i].last+1)
+			if from == to {
 				continue
 			}
 			list, err := s.decoded.chunk(s, chunkRef{day, spans[i].generation})
@@ -184,17 +199,23 @@ func (s *series) inChunks(ctx context.Context, n uint32, at int64) (v sample, ok
 				continue
 			}
 			if err != nil {
-				return v, false, err
+				return err
 			}
-			if found := find(list, at); found != nil {
-				return *found, true, nil
+			left := at[:from]
+			for _, t := range at[from:to] {
+				if v := find(list, t); v != nil {
+					yield(v)
+				} else {
+					left = append(left, t)
+				}
 			}
+			at = append(left, at[to:]...)
 		}
 		if !gone {
-			return v, false, nil
+			return nil
 		}
 	}
-	return v, false, errors.New("series: chunks are rewritten faster than they are read")
+	return errors.New("series: chunks are rewritten faster than they are read")
 }
 
 // chunkCache keeps what was last looked into: late values come in bursts, many to
