@@ -109,27 +109,32 @@ func (db *DB) keepOf(n uint32) Keep {
 	return db.o.Retention(metric)
 }
 
-// compact makes one chunk of a day's chunks, unless it is dense, and its roll-ups.
-// Its caller holds write.
+// compact makes one chunk of a day's chunks, or of a dense day's as many as do not
+// overlap, and its roll-ups. Its caller holds write.
 func (s *series) compact(m day) error {
 	b := s.db.NewBatch()
 	defer b.Close()
 	tests := testTable{[]string{""}}
 	midnight := midnightOf(m.day)
 	rolled := newRollers(midnight)
-	err := s.ofDay(m, &tests, func(list []sample, all []piece) error {
+	var again rewriting
+	err := s.ofDay(m, &tests, func(list []sample, all []piece, dense bool) error {
 		rolled.add(list)
-		if len(all) < 2 {
+		switch {
+		case dense:
+			return s.rewrite(&again, m, list, all, tests.list)
+		case len(all) < 2:
 			return nil
 		}
-		for _, p := range all[:len(all)-1] {
-			if err := b.Delete(chunkKey(nil, m.n, m.day, p.generation), nil); err != nil {
-				return err
-			}
+		if err := deleteChunks(b, m, all[:len(all)-1]); err != nil {
+			return err
 		}
 		s.encoder.buf = s.encoder.chunk(s.encoder.buf[:0], midnight, list, tests.list)
 		return b.Set(chunkKey(nil, m.n, m.day, all[len(all)-1].generation), s.encoder.buf, nil)
 	})
+	if err == nil {
+		err = deleteChunks(b, m, again.old)
+	}
 	if err != nil {
 		return err
 	}
@@ -152,9 +157,17 @@ func (s *series) change(b *pebble.Batch) error {
 	return err
 }
 
-// ofDay visits the samples of a day's chunks, once with all chunks that they are
-// from, or, where it is dense, part by part without.
-func (s *series) ofDay(m day, tests names, visit func(list []sample, all []piece) error) (err error) {
+func deleteChunks(b *pebble.Batch, m day, pieces []piece) error {
+	for _, p := range pieces {
+		if err := b.Delete(chunkKey(nil, m.n, m.day, p.generation), nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ofDay visits the samples of a day's chunks, all of them, once, or part by part where the day is dense.
+func (s *series) ofDay(m day, tests names, visit func(list []sample, all []piece, dense bool) error) (err error) {
 	midnight := midnightOf(m.day)
 	r, err := s.readBeside(context.Background(), nil, m.n, midnight, midnight+dayMillis, tests)
 	if err != nil {
@@ -170,11 +183,7 @@ func (s *series) ofDay(m day, tests names, visit func(list []sample, all []piece
 		if err != nil {
 			return err
 		}
-		all := r.rest.pieces
-		if r.rest.chunks != nil { // it is read in parts
-			all = nil
-		}
-		if err := visit(list, all); err != nil {
+		if err := visit(list, r.rest.pieces, r.rest.chunks != nil); err != nil {
 			return err
 		}
 	}
@@ -256,7 +265,7 @@ func (s *series) expireSamples(n uint32, keep Keep, now time.Time, damage *damag
 // caller holds write.
 func (s *series) expireDay(m day, old []byte) error {
 	rolled := newRollers(midnightOf(m.day))
-	err := s.ofDay(m, nil, func(list []sample, _ []piece) error {
+	err := s.ofDay(m, nil, func(list []sample, _ []piece, _ bool) error {
 		rolled.add(list)
 		return nil
 	})

@@ -600,12 +600,31 @@ func TestDenseDay(t *testing.T) {
 			} else if list, err := r.samples(day); err != nil || len(list) > defaultDense {
 				t.Errorf("%s, %s: %d samples at once, %v", label, when, len(list), err)
 			}
+			// Of a short time no more than that is gathered.
+			short, err := db.series.read(t.Context(), 0, at(1000), at(2000))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer short.close()
+			if day, ok, err := short.next(); err != nil || raw && !ok {
+				t.Error(ok, err)
+			} else if list, err := short.samples(day); err != nil || raw && len(list) != 1000 || len(short.day) > 1000 {
+				t.Errorf("%s, %s: %d of %d samples, want 1000, %v", label, when, len(list), len(short.day), err)
+			}
 		}
 		check("written", true)
 		if err := db.Compact(t.Context(), time.UnixMilli(end)); err != nil {
 			t.Fatal(err)
 		}
 		check("compacted", keep.Raw == 0)
+		var left []piece
+		if err := db.series.eachKey(keyChunk, func(k, v []byte) error {
+			p, err := pieceOf(k, v)
+			left = append(left, p)
+			return err
+		}); err != nil || overlap(left) || keep.Raw == 0 && len(left) > count/maxPiece+4 {
+			t.Errorf("%s: %d chunks, overlapping %v, %v", label, len(left), overlap(left), err)
+		}
 		if err := db.Close(); err != nil {
 			t.Fatal(err)
 		}

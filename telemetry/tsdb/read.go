@@ -57,7 +57,7 @@ func (r *reading) close() error {
 
 // next is the next day that holds anything, or the same one where a part of it is left; ok is false at the end.
 func (r *reading) next() (day int32, ok bool, err error) {
-	if len(r.rest.begins) > 0 {
+	if len(r.rest.left) > 0 {
 		return r.rest.day, true, nil
 	}
 	if !r.valid {
@@ -84,7 +84,7 @@ func (r *reading) inHead(day int32) bool { return len(r.head) > 0 && dayOf(r.hea
 // samples are those of the next day, or part of it, within the reading's times;
 // they are the caller's until the next call.
 func (r *reading) samples(day int32) ([]sample, error) {
-	if len(r.rest.begins) > 0 {
+	if len(r.rest.left) > 0 {
 		return r.nextPart()
 	}
 	list, pieces, count := r.day[:0], r.rest.pieces[:0], 0
@@ -112,7 +112,7 @@ func (r *reading) samples(day int32) ([]sample, error) {
 		r.head = r.head[len(head):]
 	}
 	if count > r.s.dense {
-		if err := r.divide(day, head); err != nil || len(r.rest.begins) == 0 {
+		if err := r.divide(day, head); err != nil || len(r.rest.left) == 0 {
 			return nil, err
 		}
 		return r.nextPart()

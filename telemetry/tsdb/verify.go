@@ -244,7 +244,7 @@ func (v *verifier) chunks(s *series) error {
 			v.fault(v.where(dayKey(nil, keyChunk, open.n, open.day)), "%d chunks, and no mark that the day is open", count)
 		}
 		rolled := newRollers(midnightOf(open.day))
-		see := func(list []sample, _ []piece) error {
+		see := func(list []sample, _ []piece, _ bool) error {
 			rolled.add(list)
 			if len(list) > 0 {
 				end := list[len(list)-1]
@@ -255,7 +255,7 @@ func (v *verifier) chunks(s *series) error {
 			return nil
 		}
 		if samples <= s.dense {
-			_ = see(merged(list), nil)
+			_ = see(merged(list), nil, false)
 		} else if err := s.ofDay(open, nil, see); err != nil {
 			if !damaged(err) { // what is has been told
 				return err
