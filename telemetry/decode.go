@@ -258,6 +258,9 @@ func ParseTime(s string) (time.Time, error) {
 	if len(s) < len("2026-03-01T07:00:00Z") || s[10]|0x20 != 't' || s[13] != ':' || strings.Contains(s, ",") {
 		return time.Time{}, errors.New("not RFC 3339")
 	}
+	if offset := s[len(s)-5:]; offset[2] == ':' && (offset[:2] > "23" || offset[3:] > "59") {
+		return time.Time{}, errors.New("not RFC 3339: the offset is none")
+	}
 	return time.Parse(time.RFC3339, strings.ToUpper(s))
 }
 

@@ -42,6 +42,7 @@ func TestDecodeTelemetry(t *testing.T) {
 		{"RFC 3339", `{"ts":"2026-03-01T07:00:00+07:00","values":{"salinity":3.2}}`, "salinity=3.2@0"},
 		{"RFC 3339 in small letters", `{"ts":"2026-03-01t00:00:00z","values":{"salinity":3.2}}`, "salinity=3.2@0"},
 		{"RFC 3339 wants two digits", `[{"ts":"2026-03-01T7:00:00Z","values":{"ph":7}},{"ts":"2026-3-01T07:00:00Z","values":{"ph":7}}]`, "bad_time×2"},
+		{"RFC 3339 has offsets of a day", `[{"ts":"2026-03-01T00:00:00+24:00","values":{"ph":7}},{"ts":"2026-03-01T07:00:00+06:60","values":{"ph":7}},{"ts":"2026-03-01T07:30:00+07:30","values":{"ph":8}}]`, "ph=8@0 bad_time×2"},
 		{"RFC 3339 wants a point", `{"ts":"2026-03-01T00:00:00,5Z","values":{"ph":7}}`, "bad_time×1"},
 		{"RFC 3339 wants an offset", `[{"ts":"2026-03-01T00:00:00","values":{"ph":7}},{"ts":"2026-03-01 00:00:00Z","values":{"ph":7}}]`, "bad_time×2"},
 		{"RFC 3339 cut to ms", `{"ts":"2026-02-28T23:59:59.9999Z","values":{"level":-1}}`, "level=-1@-1"},

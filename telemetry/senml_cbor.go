@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"math"
 	"strconv"
 	"strings"
 
@@ -50,11 +49,9 @@ func (l *cborLabel) UnmarshalCBOR(b []byte) error {
 	var err error
 	switch cborKind(b) {
 	case cborUint, cborInt:
-		if len(b) > 2 { // no label is as large
-			l.number = math.MaxInt64
-			return nil
+		if cborMode.Unmarshal(b, &l.number) != nil {
+			l.other = true // beyond 64 bits: no label is as large
 		}
-		err = cborMode.Unmarshal(b, &l.number)
 	case cborText:
 		err = cborMode.Unmarshal(b, &l.text)
 		l.other = l.text == ""

@@ -144,6 +144,7 @@ func TestSenMLCBOR(t *testing.T) {
 		{"label by number and by name", "\x81\xa3\x61v\x08\x00\x62ph\x02\x07", "ph=7@-"},
 		{"label without a name", "\x81\xa3\x00\x62ph\x60\x62do\x02\x07", "ph=7@-"},
 		{"label beyond all", "\x81\xa3\x00\x62ph\x1b\xff\xff\xff\xff\xff\xff\xff\xff\x01\x02\x07", "ph=7@-"},
+		{"label in more bytes than it needs", "\x81\xa2\x18\x00\x62ph\x19\x00\x02\xf9\x47\x00", "ph=7@-"},
 		{"label that is none", "\x81\xa3\x00\x62ph\xf5\x01\x02\x07", "ph=7@-"},
 		{"record that is none", "\x82\x01\xa2\x00\x62ph\x02\x07", "ph=7@- bad_senml×1"},
 		{"text where a number belongs", "\x81\xa2\x00\x62ph\x02\x617", "bad_senml×1"},

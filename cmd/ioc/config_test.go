@@ -87,6 +87,8 @@ func TestConfigHostileYAML(t *testing.T) {
 		"second and empty": "locale: vi\n---\n",
 		"behind its end":   "locale: vi\n...\nlocale: en\n",
 		"keys of a metric": "retention: {metrics: {ph: 1d}}",
+		"alias":            "retention: {metrics: {ph: &k {raw: 30d}, do: *k}}",
+		"tag":              "data_dir: !!str 012",
 		"list for a text":  "locale: [vi]\n",
 		"text for a group": "http: \":8080\"\n",
 		"too large":        "#" + strings.Repeat("x", maxConfigBytes),
@@ -115,7 +117,7 @@ func TestConfigTextIsAsWritten(t *testing.T) {
 		if strings.Contains(want, ":") {
 			text = `"` + want + `"`
 		}
-		c, err := loadConfig(writeConfig(t, "# before\n---\ndata_dir: "+text+"\n"), false, noEnv)
+		c, err := loadConfig(writeConfig(t, "%YAML 1.2\n# before\n---\ndata_dir: "+text+"\n"), false, noEnv)
 		if err != nil || c.DataDir != want {
 			t.Errorf("%s is read as %q, %v", text, c.DataDir, err)
 		}

@@ -40,7 +40,7 @@ func decodeStrict(text []byte, into any) (faults []error) {
 		return []error{fmt.Errorf("1:1: %v", err)}
 	}
 	for _, doc := range file.Docs {
-		if doc.Body != nil && doc.Body.Type() != ast.NullType && doc.Body.Type() != ast.CommentType {
+		if doc.Body != nil && doc.Body.Type() != ast.NullType && doc.Body.Type() != ast.CommentType && doc.Body.Type() != ast.DirectiveType {
 			faults = append(faults, decodeNode(doc.Body, reflect.ValueOf(into).Elem(), "")...)
 		}
 	}
@@ -50,10 +50,12 @@ func decodeStrict(text []byte, into any) (faults []error) {
 // secondDocument finds where a document ends and another begins: the parser drops
 // one of two where the other is empty.
 func secondDocument(text []byte) *token.Token {
-	begun, ended := false, false
+	begun, ended, directive := false, false, 0
 	for _, t := range lexer.Tokenize(string(text)) {
 		switch {
-		case t.Type == token.CommentType:
+		case t.Type == token.DirectiveType:
+			directive = t.Position.Line
+		case t.Type == token.CommentType, t.Position.Line == directive:
 		case ended, begun && t.Type == token.DocumentHeaderType:
 			return t
 		case t.Type == token.DocumentEndType:
@@ -66,6 +68,10 @@ func secondDocument(text []byte) *token.Token {
 }
 
 func decodeNode(node ast.Node, into reflect.Value, key string) []error {
+	switch node.(type) {
+	case *ast.AnchorNode, *ast.AliasNode, *ast.TagNode:
+		return []error{at(node, key, "anchors, aliases and tags are not read")}
+	}
 	switch into.Kind() {
 	case reflect.Struct, reflect.Map:
 		return decodeKeys(node, into, key)
