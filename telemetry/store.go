@@ -42,20 +42,24 @@ type Store interface {
 // whether it has what comes late already.
 type Finder interface {
 	// Find yields the points of a series that are at exactly these times (Unix ms), which rise.
+	// With ErrDamaged it has yielded what can be read.
 	Find(ctx context.Context, id devices.ID, metric string, at []int64, yield func(Point)) error
 }
 
-// find asks a store for single points.
-func find(ctx context.Context, s Store, id devices.ID, metric string, at []int64, yield func(Point)) error {
+// find asks a store for single points. What is damaged is not there: a value that
+// comes for it stands beside it, and what comes elsewhere has nothing to do with it.
+func find(ctx context.Context, s Store, id devices.ID, metric string, at []int64, yield func(Point)) (err error) {
 	if f, is := s.(Finder); is {
-		return f.Find(ctx, id, metric, at, yield)
-	}
-	for _, t := range at {
-		if err := s.Points(ctx, id, metric, t, t+1, func(p Point) bool { yield(p); return true }); err != nil {
-			return err
+		err = f.Find(ctx, id, metric, at, yield)
+	} else {
+		for _, t := range at {
+			err = errors.Join(err, s.Points(ctx, id, metric, t, t+1, func(p Point) bool { yield(p); return true }))
 		}
 	}
-	return nil
+	if errors.Is(err, ErrDamaged) {
+		return nil // who reads it is told, and so is the log
+	}
+	return err
 }
 
 // ErrNoSpace is what a Log wraps when its disk has no room for a record. It is
@@ -65,6 +69,10 @@ var ErrNoSpace = errors.New("no space for the log")
 // ErrUnavailable is what a Store wraps when it cannot be asked just now: a
 // database elsewhere that is down or too slow. What is asked may be asked again.
 var ErrUnavailable = errors.New("the store of series does not answer")
+
+// ErrDamaged is what a Store wraps when what it holds there cannot be read, and
+// the rest can.
+var ErrDamaged = errors.New("the store is damaged there")
 
 // Feed is a durable log as its consumers see it: each keeps a place in it, and
 // what is behind every place may be deleted. A log has bounds of age and bytes;

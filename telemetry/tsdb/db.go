@@ -364,7 +364,12 @@ func (db *DB) Find(ctx context.Context, id devices.ID, metric string, at []int64
 	if !ok {
 		return nil
 	}
-	return db.series.at(ctx, n, at, func(v *sample) { yield(telemetry.Point{At: v.at, Value: v.value, Flag: v.flag}) })
+	err := db.series.at(ctx, n, at, func(v *sample) { yield(telemetry.Point{At: v.at, Value: v.value, Flag: v.flag}) })
+	if err != nil && damaged(err) {
+		db.log.Error("series: what came late could not be held against what is there", "device", id, "metric", metric, "err", err)
+		err = fmt.Errorf("%w: %w", telemetry.ErrDamaged, err)
+	}
+	return err
 }
 
 // Newest yields the newest observation of every datastream.

@@ -512,7 +512,26 @@ func TestDamagedDay(t *testing.T) {
 			t.Fatal(err)
 		}
 		first := dayOf(midnight)
-		if err := db.series.db.Set(chunkKey(nil, 0, first, 1), []byte("no chunk"), pebble.NoSync); err != nil {
+		chunk, closer, err := db.series.db.Get(chunkKey(nil, 0, first, 1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		half := slices.Clone(chunk[:len(chunk)/2])
+		if err := errors.Join(closer.Close(), db.series.db.Set(chunkKey(nil, 0, first, 1), half, pebble.NoSync)); err != nil {
+			t.Fatal(err)
+		}
+		// What comes late for it is taken in, and so is what comes for the others.
+		late := &telemetry.Record{}
+		var at []int64
+		for d := range int64(3) {
+			at = append(at, midnight+d*dayMillis+30_000)
+			late.Observations = append(late.Observations, telemetry.Observation{Device: "a", Metric: "level", At: at[d], Seen: at[d], Value: 2, Flag: 1})
+		}
+		found := 0
+		if err := db.Find(t.Context(), "a", "level", []int64{midnight, midnight + dayMillis, midnight + 2*dayMillis}, func(telemetry.Point) { found++ }); !errors.Is(err, telemetry.ErrDamaged) || found != 2 {
+			t.Errorf("%s: found %d, %v", label, found, err)
+		}
+		if err := errors.Join(db.Append(late), db.Apply(late)); err != nil {
 			t.Fatal(err)
 		}
 		if err := db.Compact(t.Context(), now); !errors.Is(err, errChunk) {

@@ -158,9 +158,11 @@ func (s *series) points(ctx context.Context, n uint32, from, to int64, yield fun
 	}
 }
 
-// at yields the samples of a series that are at exactly these times, which rise.
+// at yields the samples of a series that are at exactly these times, which rise. A
+// damaged day keeps none from the others.
 func (s *series) at(ctx context.Context, n uint32, at []int64, yield func(*sample)) error {
 	var left []int64 // to be looked for in chunks
+	var damage damages
 	for _, t := range at {
 		if v, ok := s.head.at(n, t); ok {
 			yield(&v)
@@ -171,12 +173,12 @@ func (s *series) at(ctx context.Context, n uint32, at []int64, yield func(*sampl
 	for len(left) > 0 {
 		day := day{n, dayOf(left[0])}
 		of, _ := slices.BinarySearch(left, midnightOf(day.day)+dayMillis)
-		if err := s.inChunks(ctx, day, left[:of], yield); err != nil {
+		if err := damage.keep(s.inChunks(ctx, day, left[:of], yield)); err != nil {
 			return err
 		}
 		left = left[of:]
 	}
-	return nil
+	return damage.err()
 }
 
 // inChunks looks into a day's chunks, the youngest first, into each once. at is

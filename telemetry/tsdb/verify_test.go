@@ -4,10 +4,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -315,7 +317,10 @@ func flipped(t *testing.T, dir string, want model) bool {
 		var got []telemetry.Point
 		err := db.Points(t.Context(), of.device, of.metric, 0, 2*t0, func(p telemetry.Point) bool { got = append(got, p); return true })
 		if err != nil {
-			// Who reads it is told; intake has nothing to do with it.
+			// Who reads it is told; intake has nothing to do with it, also where it asks for what comes late.
+			if err := db.Find(t.Context(), of.device, of.metric, slices.Sorted(maps.Keys(want[of])), func(telemetry.Point) {}); !errors.Is(err, telemetry.ErrDamaged) {
+				t.Errorf("a look for what came late: %v", err)
+			}
 			r := &telemetry.Record{Observations: []telemetry.Observation{{Device: "new", Metric: "level", At: 2 * t0, Seen: 2 * t0, Value: 1, Flag: 1}}}
 			if err := errors.Join(db.Err(), db.Append(r), db.Apply(r), db.flush()); err != nil {
 				t.Errorf("intake after a read of a damaged block: %v", err)
