@@ -138,6 +138,12 @@ func (s *series) compact(m day) error {
 	if err != nil {
 		return err
 	}
+	if again.old != nil && rolled.count <= s.dense { // by repeats alone, which have gone
+		if err := s.change(b); err != nil {
+			return err
+		}
+		return s.compact(m)
+	}
 	ups, any := rolled.append(nil, false)
 	if any {
 		err = b.Set(dayKey(nil, keyRollup, m.n, m.day), ups, nil)

@@ -653,6 +653,46 @@ func TestDenseDay(t *testing.T) {
 	}
 }
 
+// TestDenseByRepeats: a day of many revisions of few values becomes one chunk, and is sound.
+func TestDenseByRepeats(t *testing.T) {
+	dir := t.TempDir()
+	db := openAt(t, dir, Options{HeadSamples: 100_000})
+	midnight := midnightOf(dayOf(t0))
+	const count = 100_000
+	for revision := range 3 {
+		for i := 0; i < count; {
+			r := &telemetry.Record{}
+			for range 10_000 {
+				r.Observations = append(r.Observations, telemetry.Observation{Device: "a", Metric: "level", At: midnight + int64(i)*500, Seen: t0, Value: float64(revision), Flag: 1})
+				i++
+			}
+			if err := errors.Join(db.Append(r), db.Apply(r)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := db.series.flush(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.Compact(t.Context(), time.UnixMilli(midnight+10*dayMillis)); err != nil {
+		t.Fatal(err)
+	}
+	chunks := 0
+	if err := db.series.eachKey(keyChunk, func(_, _ []byte) error { chunks++; return nil }); err != nil || chunks != 1 {
+		t.Errorf("%d chunks, %v", chunks, err)
+	}
+	got := windowsOf(t, db, name{"a", "level"}, 0, 2*t0, telemetry.Every{Millis: dayMillis})
+	if len(got) != 1 || got[0].Count != count || got[0].Min != 2 || got[0].Max != 2 {
+		t.Errorf("%+v", got)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if stats, faults := faultsOf(t, dir); len(faults) != 0 || stats.Samples != count {
+		t.Errorf("%+v %v", stats, faults)
+	}
+}
+
 // TestHeadBound: what waits in memory is written when it is full, and nothing is lost on the way.
 func TestHeadBound(t *testing.T) {
 	db := openAt(t, t.TempDir(), Options{HeadSamples: 100})
