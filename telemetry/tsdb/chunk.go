@@ -324,12 +324,13 @@ func pieceOf(k, b []byte) (p piece, err error) {
 	d := decoder{b: b}
 	d.take(1)
 	count := d.uvarint()
-	p.first = midnightOf(keyDay(k)) + int64(d.uvarint())
+	midnight := midnightOf(keyDay(k))
+	p.first = midnight + int64(d.uvarint())
 	p.last = p.first
 	if count > 1 {
 		p.last += int64(d.uvarint())
 	}
-	if d.bad || count > maxChunk {
+	if d.bad || count == 0 || count > maxChunk || p.first < midnight || p.last < p.first || p.last >= midnight+dayMillis {
 		return p, errChunk
 	}
 	p.count, p.generation = int(count), keyGeneration(k)

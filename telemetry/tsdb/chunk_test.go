@@ -117,6 +117,28 @@ func BenchmarkChunk(b *testing.B) {
 	})
 }
 
+// TestPieceOf: the head of a damaged chunk is never one that cannot be.
+func TestPieceOf(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	day := tide(rng, 60_000)
+	var e chunkEncoder
+	sound := e.chunk(nil, 0, day, []string{""})
+	key := chunkKey(nil, 1, 0, 1)
+	if p, err := pieceOf(key, sound); err != nil || p.count != len(day) || p.generation != 1 || p.last-p.first != day[len(day)-1].at-day[0].at {
+		t.Errorf("%+v, %v", p, err)
+	}
+	for range 20_000 {
+		b := slices.Clone(sound[:1+rng.IntN(30)])
+		for range 1 + rng.IntN(8) {
+			b[rng.IntN(len(b))] = byte(rng.Uint32())
+		}
+		p, err := pieceOf(key, b)
+		if err == nil && (p.count < 1 || p.first < midnightOf(0) || p.last < p.first || p.last >= midnightOf(1)) {
+			t.Fatalf("%x is %+v", b, p)
+		}
+	}
+}
+
 // FuzzRollups: any bytes are roll-ups or an error, and so is a newest observation.
 func FuzzRollups(f *testing.F) {
 	day := tide(rand.New(rand.NewPCG(1, 2)), 6*3_600_000)

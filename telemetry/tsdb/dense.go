@@ -1,7 +1,9 @@
 package tsdb
 
 import (
+	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -101,8 +103,9 @@ func (r *reading) nextPart() ([]sample, error) {
 		if err := r.ctx.Err(); err != nil {
 			return nil, err
 		}
-		if !p.chunks.SeekGE(chunkKey(nil, r.n, p.day, p.pieces[i].generation)) {
-			return nil, fmt.Errorf("a chunk is gone: %w", p.chunks.Error())
+		key := chunkKey(nil, r.n, p.day, p.pieces[i].generation)
+		if !p.chunks.SeekGE(key) || !bytes.Equal(p.chunks.Key(), key) { // the iterator is of one moment: it is damage
+			return nil, errors.Join(errKey, p.chunks.Error())
 		}
 		v, err := p.chunks.ValueAndErr()
 		if err != nil {
