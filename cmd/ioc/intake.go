@@ -1,9 +1,7 @@
 package main
 
 import (
-	"context"
 	"errors"
-	"log/slog"
 	"time"
 
 	"cuulong/devices"
@@ -16,7 +14,7 @@ import (
 type intake struct {
 	registry *devices.Registry
 	ingest   *telemetry.Ingest
-	log      *slog.Logger
+	words    *words
 }
 
 func (in *intake) handle(m mqtt.Message, done func(error)) {
@@ -74,45 +72,12 @@ func (in *intake) attributes(m mqtt.Message, source string, now time.Time) (tele
 	attrs, err := telemetry.DecodeAttributes(m.Payload)
 	if err != nil {
 		why = err.Error()
-	} else if why, err = setAttributes(in.registry, in.log, m.Device, attrs); err != nil || why == "" {
+	} else if why, err = in.words.record(m.Device, attrs); err != nil || why == "" {
 		return telemetry.Batch{}, err
 	}
 	return telemetry.Batch{SetAside: []telemetry.SetAside{{
 		Source: source, Reason: telemetry.BadAttributes, Detail: why, Payload: m.Payload, Seen: now.UnixMilli(),
 	}}}, nil
-}
-
-// setAttributes records what a device says of itself. why tells that it cannot
-// be kept; err, that it could not be this time.
-func setAttributes(registry *devices.Registry, log *slog.Logger, id devices.ID, said map[string]any) (why string, err error) {
-	if d, ok := registry.Get(id); ok && repeats(d.Attributes, said) {
-		return "", nil // as most do, with each message
-	}
-	err = registry.SetAttributes(context.Background(), id, said)
-	var invalid *devices.FieldError
-	switch {
-	case err == nil:
-		return "", nil
-	case errors.Is(err, devices.ErrNotFound), errors.As(err, &invalid):
-		return err.Error(), nil
-	}
-	log.Error("attributes not recorded", "device", id, "err", err)
-	return "", err
-}
-
-// repeats tells that strings and booleans are as they are known.
-func repeats(known, said map[string]any) bool {
-	for name, v := range said {
-		switch v.(type) {
-		case string, bool:
-		default:
-			return false
-		}
-		if known[name] != v {
-			return false
-		}
-	}
-	return true
 }
 
 // heard notes whose values came, also those that a gateway carried; the edge

@@ -202,13 +202,13 @@ func run(ctx context.Context, cfg Config, o runOptions) error {
 			}
 		})
 	}
+	words := newWords(registry, log)
+	running.Go(func() { words.run(late) })
 	var edge *mqtt.Broker
 	ingest := telemetry.NewIngest(telemetry.Options{
 		Limits: limitsOf(registry), Clocks: clocks,
-		Attributes: func(id devices.ID, said map[string]any) (why string, err error) {
-			return setAttributes(registry, log, id, said)
-		},
-		Log: series, Store: series, Latest: latest, Logger: log, Metrics: metrics,
+		Attributes: words.take,
+		Log:        series, Store: series, Latest: latest, Logger: log, Metrics: metrics,
 		OnStored: func(r *telemetry.Record) {
 			heard(registry, r.Observations)
 			if cfg.Alerts.Enabled {
@@ -229,7 +229,7 @@ func run(ctx context.Context, cfg Config, o runOptions) error {
 		return err
 	}
 	running.Go(forward)
-	handle := (&intake{registry: registry, ingest: ingest, log: log}).handle
+	handle := (&intake{registry: registry, ingest: ingest, words: words}).handle
 	edge, err = mqtt.New(mqtt.Options{Registry: registry, Log: log, Metrics: metrics, Handle: handle})
 	if err != nil {
 		return err

@@ -81,12 +81,20 @@ func openSeries(dir string, fs vfs.FS, dense int, l logger) (*series, error) {
 	var err error
 	if s.db, err = pebble.Open(dir, o); err != nil {
 		s.cache.Unref()
-		return nil, fmt.Errorf("open the series: %w", err)
+		return nil, fmt.Errorf("open the series: %w", s.wayOut(dir, err))
 	}
 	if err := s.load(); err != nil {
-		return nil, errors.Join(err, s.close())
+		return nil, s.wayOut(dir, errors.Join(err, s.close()))
 	}
 	return s, nil
+}
+
+// wayOut adds to damage what a person can do about it.
+func (*series) wayOut(dir string, err error) error {
+	if !damaged(err) {
+		return err
+	}
+	return fmt.Errorf("%w\n%s is damaged where it must not be; nothing was changed. Restore the last backup (ioc restore) into a new folder and keep this one: its log holds the newest records", err, dir)
 }
 
 func pebbleOptions(fs vfs.FS, cache *pebble.Cache, l logger) *pebble.Options {

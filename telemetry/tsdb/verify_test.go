@@ -310,6 +310,9 @@ func flipped(t *testing.T, dir string, want model) bool {
 	t.Helper()
 	db, err := Open(dir, Options{Logger: quiet()})
 	if err != nil {
+		if !strings.Contains(err.Error(), "ioc restore") {
+			t.Errorf("it does not open, and nothing says what to do: %v", err)
+		}
 		return true
 	}
 	defer db.Close()
