@@ -293,15 +293,17 @@ func (e *External) judge(m paho.Message) (msg Message, drop bool) {
 	msg = Message{Topic: topic, Leaf: leaf, Gateway: gateway, Payload: m.Payload()}
 	if len(m.Payload()) > MaxPayload {
 		refuse(reasonOversize)
-		msg.Topic = shortTopic(topic)
-		msg.Refused, msg.Detail, msg.Payload = "too_many", "more than 1 MiB; not kept", nil
+		msg.Topic, msg.Payload = shortTopic(topic), nil
+		msg.Refused = "too_many"
+		msg.Detail = "more than 1 MiB; not kept"
 		return msg, false
 	}
 	device, err := devices.ParseID(id)
 	if !ok || err != nil {
 		refuse(reasonTopic)
 		msg.Topic = shortTopic(topic)
-		msg.Refused, msg.Detail = "bad_topic", "neither a device's topic nor a gateway's"
+		msg.Refused = "bad_topic"
+		msg.Detail = "neither a device's topic nor a gateway's"
 		return msg, false
 	}
 	msg.Device, msg.From = device, device
@@ -314,7 +316,8 @@ func (e *External) judge(m paho.Message) (msg Message, drop bool) {
 	d, known := e.o.Registry.Get(device)
 	if !known || gateway && d.Kind != devices.Gateway {
 		refuse(reasonUnknown)
-		msg.Refused, msg.Detail = "unknown_device", string(device)+" is not registered"
+		msg.Refused = "unknown_device"
+		msg.Detail = string(device) + " is not registered"
 		if known {
 			msg.Detail = string(device) + " is no gateway"
 		}
