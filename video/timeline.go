@@ -161,7 +161,7 @@ func (t *timeline) next(p int64) int64 {
 	if out <= t.last {
 		// While the depth is learned, or the camera repeats a time: slowly, until
 		// the times have come up with us. Standing still would be a complaint of ffmpeg's.
-		return t.last + max(t.usual/2, 1)
+		return t.last + min(max(t.usual/2, 1), 2*t.duration-1)
 	}
 	if most := t.last + 2*t.duration - 1; out > most {
 		t.offset -= out - most

@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -216,6 +217,8 @@ func FuzzTimeline(f *testing.F) {
 	add(reordered(4, 3, 3600), videoRate, 0, unknownDepth)
 	add([]int64{math.MaxInt64, math.MinInt64, 0, math.MaxInt64, -1}, 1, 255, 2)
 	add([]int64{0, 1 << 43, -(1 << 43), 5}, 1, 1, 0)
+	// A step that is learned while a time is repeated, longer than what was declared.
+	f.Add([]byte(strings.Repeat("0", 102)+"A0"), uint32(videoRate), uint8(']'), int8(-90))
 	f.Fuzz(func(t *testing.T, b []byte, rate uint32, fps uint8, depth int8) {
 		var pts []int64
 		for ; len(b) >= 8 && len(pts) < 2000; b = b[8:] {
