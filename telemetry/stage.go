@@ -79,7 +79,7 @@ func stored(o *Observation) head {
 
 // resolve leaves in b.obs what is to be stored, in order, with times, and their
 // numbers in s.numbers; it counts duplicates and revisions. What goes over the
-// bound of datastreams is added to b.aside.
+// bound of datastreams, or finds no time, is added to b.aside with its message.
 func (s *stage) resolve(b *batch) error {
 	s.numbers, s.duplicates, s.revised = s.numbers[:0], 0, 0
 	clear(s.here)
@@ -89,10 +89,9 @@ func (s *stage) resolve(b *batch) error {
 	}
 	kept, at := 0, 0
 	for i := range b.msgs {
-		end := b.msgs[i].end
 		m := &b.msgs[i]
 		aside := Batch{SetAside: s.aside[:0]}
-		for ; at < end; at++ {
+		for ; at < m.end; at++ {
 			o, n := &b.obs[at], s.of[at]
 			if n == unnumbered {
 				aside.setAside(refused(o, m.source, m.payload, TooManyNames, fmt.Sprintf("%s: more than %d datastreams", o.Device, MaxMetrics)))

@@ -180,19 +180,7 @@ func (s *series) ofDay(m day, tests names, visit func(list []sample, all []piece
 		return err
 	}
 	defer func() { err = errors.Join(err, r.close()) }()
-	for {
-		day, ok, err := r.next()
-		if err != nil || !ok {
-			return err
-		}
-		list, err := r.samples(day)
-		if err != nil {
-			return err
-		}
-		if err := visit(list, r.rest.pieces, r.rest.chunks != nil); err != nil {
-			return err
-		}
-	}
+	return r.each(func(list []sample) error { return visit(list, r.rest.pieces, r.rest.chunks != nil) })
 }
 
 // Keep is how long a series' samples and its roll-ups are kept; 0: for ever.

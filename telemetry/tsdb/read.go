@@ -121,6 +121,23 @@ func (r *reading) samples(day int32) ([]sample, error) {
 	return between(r.day, r.from, r.to), nil
 }
 
+// each visits all that is left, a day or part of one at a time, until an error.
+func (r *reading) each(visit func([]sample) error) error {
+	for {
+		day, ok, err := r.next()
+		if err != nil || !ok {
+			return err
+		}
+		list, err := r.samples(day)
+		if err == nil {
+			err = visit(list)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
 // pass leaves out the chunks of a day.
 func (r *reading) pass(day int32) {
 	for r.valid && keyDay(r.chunks.Key()) == day {
@@ -138,24 +155,21 @@ func (s *series) points(ctx context.Context, n uint32, from, to int64, yield fun
 		return err
 	}
 	defer func() { err = errors.Join(err, r.close()) }()
-	for {
-		day, ok, err := r.next()
-		if err != nil || !ok {
-			return err
-		}
-		list, err := r.samples(day)
-		if err != nil {
-			return err
-		}
+	err = r.each(func(list []sample) error {
 		for i := range list {
 			if i%256 == 0 && ctx.Err() != nil {
 				return ctx.Err()
 			}
 			if !yield(telemetry.Point{At: list[i].at, Value: list[i].value, Flag: list[i].flag}) {
-				return nil
+				return errStop
 			}
 		}
+		return nil
+	})
+	if err == errStop {
+		return nil
 	}
+	return err
 }
 
 // at yields the samples of a series that are at exactly these times, which rise. A
