@@ -215,7 +215,8 @@ func (t *teller) tell(ctx context.Context, rows []sampleRow, speed float64, batc
 			return nil, err
 		}
 	}
-	return doubted, settle(0)
+	err = settle(0) // which adds to doubted
+	return doubted, err
 }
 
 // pause waits until a time, and keeps the connection alive meanwhile.
