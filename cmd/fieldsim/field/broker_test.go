@@ -129,17 +129,31 @@ func (f *far) observations() (n int) {
 type cutListener struct {
 	net.Listener
 	mu    sync.Mutex
-	conns []net.Conn
+	conns []*takenConn
+}
+
+// takenConn tells that the broker has taken it up.
+type takenConn struct {
+	*net.TCPConn
+	once  sync.Once
+	taken chan struct{}
+}
+
+func (c *takenConn) Read(b []byte) (int, error) {
+	c.once.Do(func() { close(c.taken) })
+	return c.TCPConn.Read(b)
 }
 
 func (l *cutListener) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
-	if err == nil {
-		l.mu.Lock()
-		l.conns = append(l.conns, c)
-		l.mu.Unlock()
+	if err != nil {
+		return nil, err
 	}
-	return c, err
+	t := &takenConn{TCPConn: c.(*net.TCPConn), taken: make(chan struct{})}
+	l.mu.Lock()
+	l.conns = append(l.conns, t)
+	l.mu.Unlock()
+	return t, nil
 }
 
 func (l *cutListener) cut() {
@@ -147,8 +161,9 @@ func (l *cutListener) cut() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, c := range l.conns {
-		_ = c.(*net.TCPConn).SetLinger(0) // what is under way is lost
+		_ = c.SetLinger(0) // what is under way is lost
 		_ = c.Close()
+		<-c.taken // the broker counts it then, and must not while it is closed
 	}
 }
 
